@@ -1,0 +1,98 @@
+// Package muxtest offers an in-memory stand-in for the two bulk endpoints of a
+// phone, to drive a mux session without USB.
+package muxtest
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+)
+
+// ErrUnplugged is what a pipe returns after Phone.Unplug.
+var ErrUnplugged = errors.New("muxtest: unplugged")
+
+// Pipe returns the two ends of a cable: the host's, which is a mux.Pipe, and the
+// phone's. It uses channels only, so it works in a testing/synctest bubble.
+func Pipe() (io.ReadWriteCloser, *Phone) {
+	p := &Phone{
+		out:    make(chan []byte),
+		in:     make(chan []byte),
+		closed: make(chan struct{}),
+		gone:   make(chan struct{}),
+	}
+	return &host{p: p}, p
+}
+
+// Phone is the phone's end of a pipe.
+type Phone struct {
+	out, in      chan []byte
+	closed, gone chan struct{} // by the host, by Unplug
+	closeOnce    sync.Once
+	goneOnce     sync.Once
+}
+
+// Recv waits for the next mux packet that the host writes. It returns false
+// when the host has closed its end.
+func (p *Phone) Recv() ([]byte, bool) {
+	select {
+	case b := <-p.out:
+		return b, true
+	case <-p.closed:
+		return nil, false
+	case <-p.gone:
+		return nil, false
+	}
+}
+
+// Send gives b to the host in one transfer. It returns false when the host has
+// closed its end.
+func (p *Phone) Send(b []byte) bool {
+	select {
+	case p.in <- b:
+		return true
+	case <-p.closed:
+		return false
+	case <-p.gone:
+		return false
+	}
+}
+
+// Unplug makes the host's reads and writes fail with ErrUnplugged.
+func (p *Phone) Unplug() { p.goneOnce.Do(func() { close(p.gone) }) }
+
+type host struct {
+	p    *Phone
+	left []byte // of the last transfer
+}
+
+func (h *host) Read(b []byte) (int, error) {
+	if len(h.left) == 0 {
+		select {
+		case h.left = <-h.p.in:
+		case <-h.p.closed:
+			return 0, net.ErrClosed
+		case <-h.p.gone:
+			return 0, ErrUnplugged
+		}
+	}
+	n := copy(b, h.left)
+	h.left = h.left[n:]
+	return n, nil
+}
+
+func (h *host) Write(b []byte) (int, error) {
+	select {
+	case h.p.out <- append([]byte(nil), b...):
+		return len(b), nil
+	case <-h.p.closed:
+		return 0, net.ErrClosed
+	case <-h.p.gone:
+		return 0, ErrUnplugged
+	}
+}
+
+func (h *host) Close() error {
+	h.p.closeOnce.Do(func() { close(h.p.closed) })
+	return nil
+}

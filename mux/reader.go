@@ -1,0 +1,222 @@
+package mux
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+const (
+	// maxText bounds, in bytes, the texts of a phone that are kept or logged.
+	maxText = 512
+
+	// maxVersionLen bounds a VERSION reply, of which the first versionLen bytes
+	// matter.
+	maxVersionLen = 64
+)
+
+// readLoop is the only caller of the pipe's Read. It cuts the stream into mux
+// packets by their announced length and never waits for a client or the writer.
+func (s *Session) readLoop() error {
+	buf := make([]byte, 2*maxFrameIn)
+	start, end := 0, 0 // unparsed bytes
+	for {
+		if len(buf)-end < maxFrameIn {
+			end = copy(buf, buf[start:end])
+			start = 0
+		}
+		n, err := s.pipe.Read(buf[end:])
+		end += n
+		for {
+			used, ferr := s.frame(buf[start:end])
+			if ferr != nil {
+				return ferr
+			}
+			if used == 0 {
+				break
+			}
+			start += used
+		}
+		if start == end {
+			start, end = 0, 0
+		}
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			return fmt.Errorf("%w: read: %w", ErrDeviceGone, err)
+		}
+	}
+}
+
+// frame handles the packet at the start of b and returns its length, 0 if it is
+// not complete. Its error ends the session.
+func (s *Session) frame(b []byte) (int, error) {
+	if len(b) < shortHeaderLen {
+		return 0, nil
+	}
+	major := s.major // this goroutine alone writes it
+	h := decodeHeader(b, shortHeaderLen)
+	if major == 0 {
+		return s.frameBeforeVersion(h, b)
+	}
+
+	size := shortHeaderLen
+	if major >= 2 && h.proto != protoVersion {
+		size = longHeaderLen
+	}
+	if int(h.length) < size || h.length > maxFrameIn {
+		return 0, fmt.Errorf("%w: mux packet of %d bytes announced, stream is out of step", ErrProtocol, h.length)
+	}
+	if len(b) < int(h.length) {
+		return 0, nil
+	}
+	b = b[:h.length]
+	if size == longHeaderLen {
+		h = decodeHeader(b, longHeaderLen)
+		if h.magic != magic {
+			return 0, fmt.Errorf("%w: magic %#08x, stream is out of step", ErrProtocol, h.magic)
+		}
+	}
+	switch h.proto {
+	case protoTCP:
+		s.tcp(h, b[size:])
+	case protoControl:
+		s.control(b[size:])
+	default:
+		s.log.Warn("unexpected mux packet", zap.Uint32("proto", h.proto), zap.Int("bytes", len(b)))
+	}
+	return len(b), nil
+}
+
+// frameBeforeVersion waits for the phone's VERSION. All else is left over from
+// an earlier session of this phone, in part perhaps: what does not even look
+// like a packet is dropped up to the end of what was read.
+func (s *Session) frameBeforeVersion(h header, b []byte) (int, error) {
+	stale := h.proto == protoControl || h.proto == protoSetup || h.proto == protoTCP
+	switch {
+	case h.proto == protoVersion && h.length >= versionLen && h.length <= maxVersionLen:
+	case stale && h.length >= shortHeaderLen && h.length <= maxFrameIn:
+	default:
+		s.log.Debug("dropped bytes before the version reply", zap.Int("bytes", len(b)))
+		return len(b), nil
+	}
+	if len(b) < int(h.length) {
+		return 0, nil
+	}
+	if stale {
+		s.log.Debug("dropped a packet of an earlier session", zap.Uint32("proto", h.proto), zap.Uint32("bytes", h.length))
+		return int(h.length), nil
+	}
+	major := binary.BigEndian.Uint32(b[shortHeaderLen:])
+	if major != 1 && major != 2 {
+		return 0, fmt.Errorf("%w: mux version %d, only 1 and 2 are known", ErrProtocol, major)
+	}
+	s.mu.Lock()
+	s.major = major
+	if major >= 2 {
+		s.greet = greetSetup
+	}
+	wake := s.wakeLocked()
+	s.mu.Unlock()
+	if wake {
+		notify(s.wake)
+	}
+	if major == 1 {
+		close(s.active)
+	}
+	return int(h.length), nil
+}
+
+// tcp handles a TCP packet: b is all behind the mux header.
+func (s *Session) tcp(h header, b []byte) {
+	g, payload, err := decodeSegment(b)
+	if err != nil {
+		s.log.Warn("dropped a TCP packet", zap.Error(err))
+		return
+	}
+	s.mu.Lock()
+	s.rxSeq = h.tx
+	c := s.conns[g.dst]
+	if c == nil || c.remote != g.src {
+		if g.flags&flagRST == 0 && len(s.strays) < maxStrays {
+			s.strays = append(s.strays, segment{src: g.dst, dst: g.src, ack: g.seq, flags: flagRST})
+		}
+		wake := s.wakeLocked()
+		s.mu.Unlock()
+		if wake {
+			notify(s.wake)
+		}
+		return
+	}
+
+	before := c.tcb.state
+	ev := c.tcb.input(g, len(payload))
+	if g.flags&flagRST != 0 && c.tcb.err != nil && before != closed && len(payload) > 0 {
+		c.tcb.err = fmt.Errorf("%w: %q", c.tcb.err, text(payload))
+	}
+	var failure error
+	if before != closed && g.flags&flagRST == 0 {
+		failure = c.tcb.err
+	}
+	if ev&evAccepted != 0 {
+		s.bytesIn += uint64(len(payload))
+		first := c.rx.reserve()
+		second := c.rx.wrapped()
+		// The reserved bytes are the reader's until the commit.
+		s.mu.Unlock()
+		copy(second, payload[copy(first, payload):])
+		s.mu.Lock()
+		c.rx.commit(len(payload))
+	}
+	s.pushLocked(c, ev)
+	if c.tcb.state == closed && !c.tcb.rstDue {
+		s.dropLocked(c)
+	}
+	wake := s.wakeLocked()
+	s.mu.Unlock()
+
+	if wake {
+		notify(s.wake)
+	}
+	if ev&evReadable != 0 {
+		notify(c.readable)
+	}
+	if ev&evWritable != 0 {
+		notify(c.writable)
+	}
+	if failure != nil {
+		s.log.Warn("reset a connection", zap.Uint16("port", c.remote), zap.Uint16("source_port", c.local), zap.Error(failure))
+	}
+}
+
+// control logs a text from the phone at the level it names.
+func (s *Session) control(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	level := zapcore.DebugLevel
+	switch b[0] {
+	case 3:
+		level = zapcore.WarnLevel
+	case 4, 5:
+		level = zapcore.InfoLevel
+	}
+	if ce := s.log.Check(level, "message from the phone"); ce != nil {
+		ce.Write(zap.Uint8("level", b[0]), zap.String("text", text(b[1:])))
+	}
+}
+
+// text makes a phone's bytes fit for a log: bounded, without the newline that
+// phones put at the end.
+func text(b []byte) string {
+	b = b[:min(len(b), maxText)]
+	for len(b) > 0 && (b[len(b)-1] == '\n' || b[len(b)-1] == 0) {
+		b = b[:len(b)-1]
+	}
+	return string(b)
+}

@@ -1,0 +1,156 @@
+package mux
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// maxStrays bounds the resets queued for segments of unknown connections. A
+// phone that sends more of them than the pipe takes gets fewer answers.
+const maxStrays = 64
+
+// writeLoop is the only caller of the pipe's Write. It pulls: first the
+// greeting, then SYN, ACK and RST, then one segment of each connection that has
+// data and room, in turn.
+func (s *Session) writeLoop() error {
+	frame := make([]byte, maxFrameOut)
+	for {
+		n, stop := s.nextFrame(frame)
+		if stop {
+			return nil
+		}
+		if n == 0 {
+			select {
+			case <-s.wake:
+				continue
+			case <-s.done:
+				return nil
+			}
+		}
+		if _, err := s.pipe.Write(frame[:n]); err != nil {
+			return fmt.Errorf("%w: write: %w", ErrDeviceGone, err)
+		}
+		if binary.BigEndian.Uint32(frame) == protoSetup {
+			close(s.active)
+		}
+	}
+}
+
+// nextFrame writes the next mux packet to send into frame and returns its
+// length, 0 if there is none; stop is true when the session has ended.
+func (s *Session) nextFrame(frame []byte) (length int, stop bool) {
+	s.mu.Lock()
+	if s.err != nil {
+		s.mu.Unlock()
+		return 0, true
+	}
+	if n := s.greetingLocked(frame); n > 0 {
+		s.mu.Unlock()
+		return n, false
+	}
+	if len(s.strays) > 0 {
+		g := s.strays[0]
+		s.strays = append(s.strays[:0], s.strays[1:]...)
+		n := s.encodeLocked(frame, g, 0)
+		s.mu.Unlock()
+		return n, false
+	}
+	c, g, n := s.pullLocked()
+	if c == nil {
+		s.asleep = true
+		if s.closing {
+			select {
+			case <-s.idle:
+			default:
+				close(s.idle)
+			}
+		}
+		s.mu.Unlock()
+		return 0, false
+	}
+	length = s.encodeLocked(frame, g, n)
+	if n == 0 {
+		s.mu.Unlock()
+		return length, false
+	}
+
+	// The peeked bytes are the writer's until the discard.
+	s.bytesOut += uint64(n)
+	first := c.tx.peek(n)
+	second := c.tx.rest(len(first), n-len(first))
+	s.mu.Unlock()
+	payload := frame[length-n : length]
+	copy(payload[copy(payload, first):], second)
+
+	s.mu.Lock()
+	c.tx.discard(n)
+	s.mu.Unlock()
+	notify(c.writable)
+	return length, false
+}
+
+// pullLocked chooses the connection whose turn it is, and its segment with n
+// bytes of data.
+func (s *Session) pullLocked() (c *Conn, g segment, n int) {
+	for {
+		urgent := true
+		if c = s.urgent.pop(queueUrgent); c == nil {
+			urgent = false
+			if c = s.ready.pop(queueReady); c == nil {
+				return nil, segment{}, 0
+			}
+		}
+		// An ack rides on data when that takes nobody else's turn.
+		data := !urgent || s.ready.only(c)
+		g, n, ok := c.tcb.output(data)
+		if c.tcb.sendable() > 0 {
+			s.ready.push(c, queueReady)
+		}
+		if c.tcb.state == closed && !c.tcb.rstDue {
+			s.dropLocked(c)
+		}
+		if ok {
+			g.src, g.dst = c.local, c.remote
+			return c, g, n
+		}
+	}
+}
+
+// greetingLocked writes VERSION or SETUP if one is due.
+func (s *Session) greetingLocked(frame []byte) int {
+	switch s.greet {
+	case greetVersion:
+		s.greet = greetNothing
+		n := header{proto: protoVersion, length: versionLen}.encode(frame, shortHeaderLen)
+		binary.BigEndian.PutUint32(frame[n:], 2)
+		binary.BigEndian.PutUint32(frame[n+4:], 0)
+		binary.BigEndian.PutUint32(frame[n+8:], 0)
+		return versionLen
+	case greetSetup:
+		s.greet = greetNothing
+		s.txSeq, s.rxSeq = 0, 0xffff
+		n := s.headerLocked(frame, protoSetup, 1)
+		frame[n] = 0x07
+		return n + 1
+	}
+	return 0
+}
+
+// headerLocked writes the mux header of a packet with n bytes behind it.
+func (s *Session) headerLocked(frame []byte, proto uint32, n int) int {
+	size := shortHeaderLen
+	if s.major >= 2 {
+		size = longHeaderLen
+	}
+	h := header{proto: proto, length: uint32(size + n), magic: magic, tx: s.txSeq, rx: s.rxSeq}
+	s.txSeq++
+	return h.encode(frame, size)
+}
+
+// encodeLocked writes the headers of a TCP packet with n bytes of data and
+// returns the length of the whole.
+func (s *Session) encodeLocked(frame []byte, g segment, n int) int {
+	at := s.headerLocked(frame, protoTCP, tcpHeaderLen+n)
+	g.encode(frame[at:])
+	return at + tcpHeaderLen + n
+}
