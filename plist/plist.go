@@ -16,7 +16,8 @@ var ErrMalformed = errors.New("malformed property list")
 // struct with `plist:"Key,omitempty"` tags, to a map[string]any or to an any.
 func Unmarshal(data []byte, v any) error {
 	if _, err := plist.Unmarshal(data, v); err != nil {
-		return fmt.Errorf("%w: %w", ErrMalformed, err)
+		// Not the decoder's text: it quotes the value, which may be a key.
+		return fmt.Errorf("%w: a value does not decode", ErrMalformed)
 	}
 	return nil
 }
