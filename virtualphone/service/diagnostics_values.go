@@ -78,6 +78,11 @@ func battery() map[string]any {
 	}
 }
 
+// registryPlanes are the planes of the phone's registry; a host may name none.
+var registryPlanes = map[string]bool{
+	"": true, "IODeviceTree": true, "IOPower": true, "IOService": true, "IOUSB": true,
+}
+
 // registryEntry returns the registry entry that m names by class or by name, the
 // root of the asked-for plane if it names none, or nil if the phone has no such
 // entry.
@@ -87,12 +92,8 @@ func registryEntry(m diagnosticsRequest, values map[string]any) map[string]any {
 		return battery()
 	case m.EntryClass == "IOPlatformExpertDevice":
 		return platform(values)
-	case m.EntryName == "" && m.EntryClass == "":
-		plane := m.CurrentPlane
-		if plane == "" {
-			plane = "IOService"
-		}
-		return map[string]any{"IORegistryPlanes": map[string]any{plane: plane}, "children": []any{platform(values)}}
+	case m.EntryName == "" && m.EntryClass == "" && registryPlanes[m.CurrentPlane]:
+		return map[string]any{"IOObjectClass": "IORegistryEntry", "children": []any{platform(values)}}
 	}
 	return nil
 }
