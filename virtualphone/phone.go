@@ -1,0 +1,121 @@
+package virtualphone
+
+import (
+	"context"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+)
+
+// Handler serves one connection to a phone port. The phone runs it on a
+// goroutine of its own, ends ctx when the connection or the plug ends, and
+// closes the connection after it.
+type Handler = func(ctx context.Context, c net.Conn)
+
+// Phone is one virtual iPhone. What it remembers outlives its plugs. All
+// methods may be called from several goroutines.
+type Phone struct {
+	cfg Config
+	log *zap.Logger
+	wg  sync.WaitGroup // services and orders on their way; Close waits
+
+	plugMu   sync.Mutex // one plug or unplug at a time; guards the next three
+	watchers []func(*Cable)
+	closed   bool
+	cable    atomic.Pointer[Cable] // nil while unplugged; written under plugMu
+
+	faults atomic.Pointer[Faults]
+	stats  counters
+
+	policeMu   sync.Mutex // guards violations, notes
+	violations Violations
+	notes      []string
+
+	portsMu sync.Mutex // guards ports
+	ports   ports
+}
+
+// New makes a phone, not plugged in yet. The caller must Close it.
+func New(cfg Config) (*Phone, error) {
+	cfg.defaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	p := &Phone{cfg: cfg, log: cfg.Log.With(zap.String("udid", cfg.UDID))}
+	p.faults.Store(&cfg.Faults)
+	p.ports.fixed = make(map[uint16]Handler)
+	p.ports.once = make(map[uint16]Handler)
+	p.registerTestPorts()
+	return p, nil
+}
+
+// UDID is the device id as usbmuxd spells it.
+func (p *Phone) UDID() string { return p.cfg.UDID }
+
+// Serial is the raw USB serial string: the UDID without its hyphen.
+func (p *Phone) Serial() string { return strings.ReplaceAll(p.cfg.UDID, "-", "") }
+
+// Close unplugs the phone for good, ends every service and waits for all.
+func (p *Phone) Close() error {
+	p.plugMu.Lock()
+	p.closed = true
+	p.plugMu.Unlock()
+	p.Unplug()
+	p.wg.Wait()
+	return nil
+}
+
+// Plug starts a new plugged period. It fails with ErrPlugged or ErrClosed.
+func (p *Phone) Plug() (*Cable, error) {
+	p.plugMu.Lock()
+	defer p.plugMu.Unlock()
+	switch {
+	case p.closed:
+		return nil, ErrClosed
+	case p.cable.Load() != nil:
+		return nil, ErrPlugged
+	}
+	c := newCable(p)
+	p.cable.Store(c)
+	for _, w := range p.watchers {
+		w(c)
+	}
+	return c, nil
+}
+
+// Unplug ends the plugged period. Without one it does nothing. It does not wait
+// for the services, so a service may call it.
+func (p *Phone) Unplug() { p.unplug(nil) }
+
+// unplug ends the plugged period if it is c's, or any for nil.
+func (p *Phone) unplug(c *Cable) {
+	p.plugMu.Lock()
+	defer p.plugMu.Unlock()
+	old := p.cable.Load()
+	if old == nil || c != nil && c != old {
+		return
+	}
+	p.cable.Store(nil)
+	old.end()
+	p.forgetOncePorts()
+	for _, w := range p.watchers {
+		w(nil)
+	}
+}
+
+// Notify has f called with the cable after each plug and with nil after each
+// unplug, in order, on the goroutine that plugs. f must not plug, unplug or
+// Close the phone and must not block.
+func (p *Phone) Notify(f func(*Cable)) {
+	p.plugMu.Lock()
+	defer p.plugMu.Unlock()
+	p.watchers = append(p.watchers, f)
+}
+
+// Cable is the plugged period in force, nil while unplugged.
+func (p *Phone) Cable() *Cable { return p.plugged() }
+
+func (p *Phone) plugged() *Cable { return p.cable.Load() }

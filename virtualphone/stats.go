@@ -1,0 +1,43 @@
+package virtualphone
+
+import "sync/atomic"
+
+// Stats is what a phone has done since New.
+type Stats struct {
+	OutPackets, OutBytes uint64 // host to phone, mux packets with headers
+	InPackets, InBytes   uint64 // phone to host
+	PayloadSent          uint64 // bytes of services sent in segments
+	PayloadRead          uint64 // bytes of the host that services read
+	Connects             uint64 // connections accepted
+	Refused              uint64 // SYNs answered with RST
+	OpenConns            int    // right now
+	Dialogs              uint64 // Trust dialogs shown
+	Pairings             uint64 // hosts that were accepted
+	Sessions             uint64 // lockdown sessions started
+	Services             uint64 // lockdown services started
+}
+
+// counters back Stats; they are touched per packet, hence atomic.
+type counters struct {
+	outPackets, outBytes, inPackets, inBytes atomic.Uint64
+	payloadSent, payloadRead                 atomic.Uint64
+	connects, refused                        atomic.Uint64
+	dialogs, pairings, sessions, services    atomic.Uint64
+}
+
+// Stats returns the counters.
+func (p *Phone) Stats() Stats {
+	c := &p.stats
+	s := Stats{
+		OutPackets: c.outPackets.Load(), OutBytes: c.outBytes.Load(),
+		InPackets: c.inPackets.Load(), InBytes: c.inBytes.Load(),
+		PayloadSent: c.payloadSent.Load(), PayloadRead: c.payloadRead.Load(),
+		Connects: c.connects.Load(), Refused: c.refused.Load(),
+		Dialogs: c.dialogs.Load(), Pairings: c.pairings.Load(),
+		Sessions: c.sessions.Load(), Services: c.services.Load(),
+	}
+	if cable := p.plugged(); cable != nil {
+		s.OpenConns = cable.openConns()
+	}
+	return s
+}
