@@ -45,16 +45,21 @@ func play(t *testing.T, cfg Config, f func(b *bench)) {
 		if err := <-opened; err != nil {
 			t.Fatal(err)
 		}
-		f(b)
-		go func() { // take what the end of the session sends
-			for {
-				if _, ok := phone.Recv(); !ok {
-					return
-				}
-			}
+		defer func() {
+			go b.swallow() // what the end of the session sends
+			b.s.Close()
 		}()
-		b.s.Close()
+		f(b)
 	})
+}
+
+// swallow takes all that the host sends.
+func (b *bench) swallow() {
+	for {
+		if _, ok := b.phone.Recv(); !ok {
+			return
+		}
+	}
 }
 
 func unhex(t *testing.T, s string) []byte {
@@ -102,8 +107,6 @@ func (b *bench) wantSegment(src, dst uint16, seq, ack uint32, flags uint8) []byt
 	}
 	return payload
 }
-
-
 
 // packet builds a version 2 TCP packet of the phone.
 func (b *bench) packet(g segment, payload []byte) []byte {
@@ -244,13 +247,7 @@ func TestHandshake(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				pipe, phone := muxtest.Pipe()
-				go func() {
-					for {
-						if _, ok := phone.Recv(); !ok {
-							return
-						}
-					}
-				}()
+				go (&bench{phone: phone}).swallow()
 				go func() {
 					for _, in := range tt.in {
 						phone.Send(unhex(t, in))

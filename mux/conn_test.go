@@ -1,0 +1,407 @@
+package mux
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestResetDeliversWhatCameBefore(t *testing.T) {
+	play(t, Config{}, func(b *bench) {
+		c := b.dial(1, window)
+		b.sendSegment(62078, 1, 1, 1, flagACK, window, "last words")
+		b.sendSegment(62078, 1, 11, 1, flagRST, window, "service ended\n")
+		synctest.Wait()
+		if got, err := io.ReadAll(c); err != nil || string(got) != "last words" {
+			t.Fatalf("want the last words and EOF, got %q, %v", got, err)
+		}
+		_, err := c.Write([]byte("x"))
+		if !errors.Is(err, ErrReset) || !strings.Contains(err.Error(), "service ended") || !c.Reset() {
+			t.Fatalf("want ErrReset with the reason, got %v", err)
+		}
+		c.Close()
+		b.dial2(2).Close() // nothing was sent for the first: next is a SYN
+		b.wantSegment(2, 62078, 1, 1, flagRST)
+	})
+}
+
+// TestResetRightAfterAccept asserts that a connection which the phone accepts,
+// uses and resets before Dial's goroutine has run is still delivered.
+func TestResetRightAfterAccept(t *testing.T) {
+	play(t, Config{}, func(b *bench) {
+		got := make(chan string, 1)
+		go func() {
+			c, err := b.s.Dial(context.Background(), 5)
+			if err != nil {
+				got <- err.Error()
+				return
+			}
+			data, _ := io.ReadAll(c)
+			c.Close()
+			got <- string(data)
+		}()
+		b.wantSegment(1, 5, 0, 0, flagSYN)
+		all := b.packet(segment{src: 5, dst: 1, ack: 1, flags: flagSYN | flagACK, window: window}, nil)
+		all = append(all, b.packet(segment{src: 5, dst: 1, seq: 1, ack: 1, flags: flagACK, window: window}, []byte("hi"))...)
+		all = append(all, b.packet(segment{src: 5, dst: 1, seq: 3, ack: 1, flags: flagRST, window: window}, nil)...)
+		b.phone.Send(all)
+		if g := <-got; g != "hi" {
+			t.Fatalf("want %q, got %q", "hi", g)
+		}
+	})
+}
+
+func TestFinIsEndOfDataOnly(t *testing.T) {
+	play(t, Config{}, func(b *bench) {
+		c := b.dial(1, window)
+		b.sendSegment(62078, 1, 1, 1, flagACK|flagFIN|0x08, window, "bye")
+		if got, err := io.ReadAll(c); err != nil || string(got) != "bye" {
+			t.Fatalf("want bye and EOF, got %q, %v", got, err)
+		}
+		b.wantSegment(1, 62078, 1, 5, flagACK)
+		if c.Reset() {
+			t.Fatal("want no reset")
+		}
+		if _, err := c.Write([]byte("still here")); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.wantSegment(1, 62078, 1, 5, flagACK); string(got) != "still here" {
+			t.Fatalf("got %q", got)
+		}
+		c.Close()
+	})
+}
+
+// TestLinger asserts that the reset of a closed connection waits until the
+// phone has acknowledged everything, and that the port stays in use till then.
+func TestLinger(t *testing.T) {
+	play(t, Config{}, func(b *bench) {
+		c := b.dial(1, 256)
+		first, rest := strings.Repeat("a", 256), "the rest"
+		c.Write([]byte(first + rest))
+		c.Close()
+		if got := b.wantSegment(1, 62078, 1, 1, flagACK); string(got) != first {
+			t.Fatalf("want the first window, got %q", got)
+		}
+		// Data still comes: it is acknowledged and dropped.
+		b.sendSegment(62078, 1, 1, 1, flagACK, 256, "late")
+		b.wantSegment(1, 62078, 257, 5, flagACK)
+		b.sendSegment(62078, 1, 5, 257, flagACK, 256, "")
+		if got := b.wantSegment(1, 62078, 257, 5, flagACK); string(got) != rest {
+			t.Fatalf("want the rest, got %q", got)
+		}
+		if n := b.s.Stats().Conns; n != 1 {
+			t.Fatalf("want the port in use, got %d connections", n)
+		}
+		b.sendSegment(62078, 1, 5, 265, flagACK, 256, "")
+		b.wantSegment(1, 62078, 265, 5, flagRST)
+		synctest.Wait()
+		if n := b.s.Stats().Conns; n != 0 {
+			t.Fatalf("want the port free, got %d connections", n)
+		}
+	})
+}
+
+func TestLingerIsBounded(t *testing.T) {
+	play(t, Config{}, func(b *bench) {
+		c := b.dial(1, window)
+		c.Write([]byte("abcd"))
+		b.wantSegment(1, 62078, 1, 1, flagACK)
+		start := time.Now()
+		c.Close()
+		b.wantSegment(1, 62078, 5, 1, flagRST)
+		if d := time.Since(start); d != time.Second {
+			t.Fatalf("want the reset after 1 s, got %v", d)
+		}
+	})
+}
+
+func TestCloseOfTheSessionResetsAtOnce(t *testing.T) {
+	play(t, Config{}, func(b *bench) {
+		c := b.dial(1, window)
+		c.Write([]byte("abcd"))
+		b.wantSegment(1, 62078, 1, 1, flagACK)
+		start := time.Now()
+		done := make(chan struct{})
+		go func() { b.s.Close(); close(done) }()
+		b.wantSegment(1, 62078, 5, 1, flagRST)
+		<-done
+		if d := time.Since(start); d != 0 {
+			t.Fatalf("want no wait, got %v", d)
+		}
+		if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+			t.Fatalf("want EOF, got %v", err)
+		}
+		if _, err := b.s.Dial(context.Background(), 1); !errors.Is(err, ErrDeviceGone) {
+			t.Fatalf("want ErrDeviceGone, got %v", err)
+		}
+		if err := b.s.Err(); err != net.ErrClosed {
+			t.Fatalf("want net.ErrClosed, got %v", err)
+		}
+	})
+}
+
+// TestCloseOfAStuckPipe asserts that a phone that takes nothing delays Close by
+// CloseTimeout and no more.
+func TestCloseOfAStuckPipe(t *testing.T) {
+	play(t, Config{}, func(b *bench) {
+		b.dial(1, window)
+		b.dial2(2)
+		start := time.Now()
+		b.s.Close() // nobody receives the resets
+		if d := time.Since(start); d != 100*time.Millisecond {
+			t.Fatalf("want 100 ms, got %v", d)
+		}
+	})
+}
+
+func TestUnplugEndsConnections(t *testing.T) {
+	play(t, Config{}, func(b *bench) {
+		c := b.dial(1, window)
+		b.sendSegment(62078, 1, 1, 1, flagACK, window, "kept")
+		synctest.Wait()
+		blocked := make(chan error, 1)
+		go func() { // fills the send ring, then waits
+			_, err := c.Write(make([]byte, 1<<20))
+			blocked <- err
+		}()
+		dial := make(chan error, 1)
+		go func() {
+			_, err := b.s.Dial(context.Background(), 1)
+			dial <- err
+		}()
+		synctest.Wait()
+		b.phone.Unplug()
+		if err := <-blocked; !errors.Is(err, ErrDeviceGone) {
+			t.Fatalf("want ErrDeviceGone from Write, got %v", err)
+		}
+		if err := <-dial; !errors.Is(err, ErrDeviceGone) {
+			t.Fatalf("want ErrDeviceGone from Dial, got %v", err)
+		}
+		if got, err := io.ReadAll(c); err != nil || string(got) != "kept" {
+			t.Fatalf("want what had arrived and EOF, got %q, %v", got, err)
+		}
+		<-b.s.Done()
+	})
+}
+
+func TestHalfClose(t *testing.T) {
+	play(t, Config{}, func(b *bench) {
+		c := b.dial(1, window)
+		c.Write([]byte("request"))
+		c.CloseWrite()
+		if got := b.wantSegment(1, 62078, 1, 1, flagACK); string(got) != "request" {
+			t.Fatalf("got %q", got)
+		}
+		if _, err := c.Write([]byte("more")); err != io.ErrClosedPipe {
+			t.Fatalf("want io.ErrClosedPipe, got %v", err)
+		}
+		b.sendSegment(62078, 1, 1, 8, flagACK, window, "answer")
+		if got := readString(t, c, 6); got != "answer" {
+			t.Fatalf("got %q", got)
+		}
+		b.wantSegment(1, 62078, 8, 7, flagACK)
+		c.Close()
+		b.wantSegment(1, 62078, 8, 7, flagRST)
+	})
+}
+
+func TestCloseRead(t *testing.T) {
+	play(t, Config{}, func(b *bench) {
+		c := b.dial(1, window)
+		b.sendSegment(62078, 1, 1, 1, flagACK, window, "unread")
+		synctest.Wait()
+		c.CloseRead()
+		b.wantSegment(1, 62078, 1, 7, flagACK)
+		b.sendSegment(62078, 1, 7, 1, flagACK, window, "neither")
+		b.wantSegment(1, 62078, 1, 14, flagACK)
+		if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+			t.Fatalf("want EOF, got %v", err)
+		}
+		c.Write([]byte("on"))
+		b.wantSegment(1, 62078, 1, 14, flagACK)
+		c.Close()
+	})
+}
+
+func TestOverrunLosesThatConnectionAlone(t *testing.T) {
+	play(t, Config{}, func(b *bench) {
+		c1, c2 := b.dial(1, window), b.dial(2, window)
+		seq := uint32(1)
+		for range window / 32768 {
+			b.sendSegment(62078, 1, seq, 1, flagACK, window, strings.Repeat("x", 32768))
+			seq += 32768
+		}
+		b.sendSegment(62078, 1, seq, 1, flagACK, window, "too much")
+		b.wantSegment(1, 62078, 1, 1, flagRST)
+		if got, err := io.ReadAll(c1); err != nil || len(got) != window {
+			t.Fatalf("want the %d bytes within the window, got %d, %v", window, len(got), err)
+		}
+		if err := c1.Err(); !errors.Is(err, ErrProtocol) {
+			t.Fatalf("want ErrProtocol, got %v", err)
+		}
+		b.sendSegment(62078, 2, 1, 1, flagACK, window, "fine")
+		if got := readString(t, c2, 4); got != "fine" {
+			t.Fatalf("got %q", got)
+		}
+		b.wantSegment(2, 62078, 1, 5, flagACK)
+	})
+}
+
+func TestDeadlines(t *testing.T) {
+	play(t, Config{}, func(b *bench) {
+		c := b.dial(1, 0)
+		start := time.Now()
+		c.SetReadDeadline(start.Add(3 * time.Second))
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != 3*time.Second {
+			t.Fatalf("want a time-out after 3 s, got %v after %v", err, time.Since(start))
+		}
+		c.SetReadDeadline(time.Time{})
+		time.AfterFunc(time.Second, func() { c.SetReadDeadline(time.Now()) }) // moves under a waiting Read
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("want a time-out, got %v", err)
+		}
+		c.SetDeadline(time.Now().Add(time.Second))
+		n, err := c.Write(make([]byte, sendRing+1))
+		if n != sendRing || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("want %d bytes and a time-out, got %d, %v", sendRing, n, err)
+		}
+		c.Close()
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, net.ErrClosed) {
+			t.Fatalf("want net.ErrClosed, got %v", err)
+		}
+	})
+}
+
+// TestFairTurns asserts that connections with data take turns, segment by
+// segment, whatever each has queued.
+func TestFairTurns(t *testing.T) {
+	play(t, Config{}, func(b *bench) {
+		var conns []*Conn
+		for i := range 3 {
+			conns = append(conns, b.dial(uint16(i+1), 4*window))
+		}
+		for _, c := range conns {
+			go c.Write(make([]byte, 4*MaxPayload))
+		}
+		synctest.Wait()
+		count := map[uint16]int{}
+		for i := range 12 {
+			p := b.recv()
+			g, payload, _ := decodeSegment(p[longHeaderLen:])
+			if len(payload) > 0 {
+				count[g.src] += len(payload)
+			}
+			synctest.Wait()
+			lo, hi := min(count[1], count[2], count[3]), max(count[1], count[2], count[3])
+			if hi-lo > 2*MaxPayload {
+				t.Fatalf("after %d segments: %v", i+1, count)
+			}
+		}
+		go b.swallow()
+	})
+}
+
+// TestSplitAndJoined sends packets of awkward lengths, cut and glued in every
+// way that transfers can.
+func TestSplitAndJoined(t *testing.T) {
+	for _, piece := range []int{1, 7, 512, 4096, 16384, 16385, 65536, 1 << 20} {
+		play(t, Config{}, func(b *bench) {
+			c := b.dial(1, window)
+			go b.swallow()
+			var stream []byte
+			var want bytes.Buffer
+			seq := uint32(1)
+			for _, size := range []int{512, 1024, 16384, 16385, 32764, 32768, 65536, 37, 49152} {
+				payload := bytes.Repeat([]byte{byte(size >> 4)}, size-longHeaderLen-tcpHeaderLen)
+				p := b.packet(segment{src: 62078, dst: 1, seq: seq, ack: 1, flags: flagACK, window: window}, payload)
+				seq += uint32(len(payload))
+				stream = append(stream, p...)
+				want.Write(payload)
+			}
+			got := make(chan []byte, 1)
+			go func() {
+				buf := make([]byte, want.Len())
+				io.ReadFull(c, buf)
+				got <- buf
+			}()
+			if piece == 1 {
+				stream = stream[:60_000] // enough of single bytes
+			}
+			for rest := stream; len(rest) > 0; {
+				n := min(piece, len(rest))
+				b.phone.Send(rest[:n])
+				synctest.Wait() // the reader keeps up with the window
+				rest = rest[n:]
+			}
+			if piece == 1 {
+				c.Close()
+				<-got
+				return
+			}
+			if g := <-got; !bytes.Equal(g, want.Bytes()) {
+				t.Fatalf("pieces of %d: bytes differ", piece)
+			}
+		})
+	}
+}
+
+func TestStreamOutOfStep(t *testing.T) {
+	for _, tt := range []struct{ name, in string }{
+		{"length below the header", "00000006 00000008 FEEDFACE 0001 0001"},
+		{"length beyond the limit", "00000006 00010001 FEEDFACE 0001 0001"},
+		{"bad magic", "00000006 00000010 FEEDFACD 0001 0001"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			play(t, Config{}, func(b *bench) {
+				b.send(tt.in)
+				<-b.s.Done()
+				if err := b.s.Err(); !errors.Is(err, ErrProtocol) {
+					t.Fatalf("want ErrProtocol, got %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestTolerated(t *testing.T) {
+	for _, tt := range []struct{ name, in string }{
+		{"unknown protocol", "00000009 00000011 FEEDFACE 0001 0001 41"},
+		{"second VERSION", version2},
+		{"empty CONTROL", "00000001 00000010 FEEDFACE 0001 0001"},
+		{"CONTROL", "00000001 00000015 FEEDFACE 0001 0001 07 41424344"},
+		{"TCP packet without a TCP header", "00000006 00000012 FEEDFACE 0001 0001 0001"},
+		{"TCP data offset beyond the packet", "00000006 00000024 FEEDFACE 0001 0001 F27E 0001 00000000 00000001 F0 10 0200 0000 0000"},
+		{"TCP data offset below 5", "00000006 00000024 FEEDFACE 0001 0001 F27E 0001 00000000 00000001 40 10 0200 0000 0000"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			play(t, Config{}, func(b *bench) {
+				b.send(tt.in)
+				b.dial(1, window).Close()
+				b.wantSegment(1, 62078, 1, 1, flagRST)
+			})
+		})
+	}
+}
+
+func TestPorts(t *testing.T) {
+	s := &Session{conns: map[uint16]*Conn{1: {}, 3: {}}, lastPort: 65534}
+	for _, want := range []uint16{65535, 2, 4} {
+		if got, err := s.portLocked(); err != nil || got != want {
+			t.Fatalf("want port %d, got %d, %v", want, got, err)
+		}
+	}
+	for p := range 65536 {
+		s.conns[uint16(p)] = &Conn{}
+	}
+	if _, err := s.portLocked(); !errors.Is(err, ErrNoPort) {
+		t.Fatalf("want ErrNoPort, got %v", err)
+	}
+}
