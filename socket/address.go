@@ -1,0 +1,251 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Errors of Listen that call for an action of the user's.
+var (
+	ErrInUse       = errors.New("socket is in use")
+	ErrNotSocket   = errors.New("not a socket")
+	ErrNotLoopback = errors.New("not a loopback address")
+	ErrAddress     = errors.New("malformed socket address")
+)
+
+// defaultMode is a Unix socket's mode if none is asked for: clients run as
+// ordinary users.
+const defaultMode = 0o666
+
+// maxPath is the longest path of a Unix socket in bytes. Source: unix(7).
+const maxPath = 107
+
+// Listen opens a listening socket at addr, which is one of
+//
+//	UNIX:/path   unix:///path   /path   name
+//	host:port    [v6]:port      tcp://host:port
+//
+// A Unix socket is bound at its final name with the given mode (0666 if 0). A
+// stale socket there is removed first; a socket that somebody answers on gives
+// ErrInUse, anything else ErrNotSocket, and both are left alone. Closing the
+// listener removes the path if it is still this socket. A TCP address must be a
+// loopback address, else ErrNotLoopback: whoever reaches the socket has the
+// devices and the pair records. See ListenAnywhere.
+func Listen(addr string, mode fs.FileMode) (net.Listener, error) {
+	return listen(addr, mode, true)
+}
+
+// ListenAnywhere is Listen without the rule about loopback addresses.
+func ListenAnywhere(addr string, mode fs.FileMode) (net.Listener, error) {
+	return listen(addr, mode, false)
+}
+
+func listen(addr string, mode fs.FileMode, loopbackOnly bool) (net.Listener, error) {
+	network, address, err := parseAddress(addr)
+	if err != nil {
+		return nil, err
+	}
+	if network == "unix" {
+		if mode == 0 {
+			mode = defaultMode
+		}
+		l, err := listenUnix(address, mode.Perm())
+		if err != nil {
+			return nil, fmt.Errorf("listen on %s: %w", address, err)
+		}
+		return l, nil
+	}
+	if loopbackOnly {
+		if err := loopback(address); err != nil {
+			return nil, fmt.Errorf("listen on %s: %w", address, err)
+		}
+	}
+	l, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("listen on %s: %w; choose another port, or stop the program that has it: ss -ltnp 'sport = :%s'",
+			address, ErrInUse, address[strings.LastIndexByte(address, ':')+1:])
+	}
+	return l, err
+}
+
+// parseAddress splits an address as clients write it into a network and an
+// address for package net.
+func parseAddress(addr string) (network, address string, err error) {
+	rest := addr
+	for _, prefix := range []string{"unix://", "unix:"} {
+		if len(rest) >= len(prefix) && strings.EqualFold(rest[:len(prefix)], prefix) {
+			return unixAddress(addr, rest[len(prefix):])
+		}
+	}
+	if len(rest) >= 6 && strings.EqualFold(rest[:6], "tcp://") {
+		rest = rest[6:]
+	} else if strings.ContainsRune(rest, '/') || !strings.ContainsRune(rest, ':') {
+		return unixAddress(addr, rest)
+	}
+	i := strings.LastIndexByte(rest, ':')
+	if i < 0 {
+		return "", "", fmt.Errorf("%w %q: no port; write host:port", ErrAddress, addr)
+	}
+	host, port := rest[:i], rest[i+1:]
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return "", "", fmt.Errorf("%w %q: port %q is no number from 1 to 65535", ErrAddress, addr, port)
+	}
+	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+		host = host[1 : len(host)-1]
+	}
+	if strings.ContainsAny(host, "[]") {
+		return "", "", fmt.Errorf("%w %q: write an IPv6 address as [address]:port", ErrAddress, addr)
+	}
+	return "tcp", net.JoinHostPort(host, port), nil
+}
+
+func unixAddress(addr, path string) (network, address string, err error) {
+	switch {
+	case path == "" || strings.ContainsRune(path, 0):
+		return "", "", fmt.Errorf("%w %q: no path", ErrAddress, addr)
+	case len(path) > maxPath:
+		return "", "", fmt.Errorf("%w %q: a socket's path has at most %d bytes", ErrAddress, addr, maxPath)
+	}
+	return "unix", path, nil
+}
+
+// loopback checks that address, a host and port, can be reached from this
+// machine only.
+func loopback(address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrAddress, err)
+	}
+	if host == "localhost" {
+		return nil
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("%w: anyone who reaches it has the devices and their pair records; "+
+		"use 127.0.0.1 or [::1], or allow other addresses explicitly", ErrNotLoopback)
+}
+
+// unixListener is a Unix socket that knows which file it made.
+type unixListener struct {
+	*net.UnixListener
+	path     string
+	dev, ino uint64
+
+	once sync.Once
+	err  error
+}
+
+// Close closes the socket and removes its path, unless somebody has put another
+// file there.
+func (l *unixListener) Close() error {
+	l.once.Do(func() {
+		if st, err := lstat(l.path); err == nil && st.Dev == l.dev && st.Ino == l.ino {
+			l.err = os.Remove(l.path)
+		}
+		l.err = errors.Join(l.UnixListener.Close(), l.err)
+	})
+	return l.err
+}
+
+// listenUnix binds path in place: libusbmuxd waits for the creation of the
+// name, and does not see a rename.
+func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
+	if err := clear(path); err != nil {
+		return nil, err
+	}
+	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		// The mode of the socket is the mode, less umask, that bind gives the
+		// file: it is at no time more open than asked for.
+		var err error
+		if cerr := raw.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), uint32(mode)) }); cerr != nil {
+			return cerr
+		}
+		return err
+	}}
+	l, err := config.Listen(context.Background(), "unix", path)
+	if err != nil {
+		return nil, explainBind(path, err)
+	}
+	ul := l.(*net.UnixListener)
+	ul.SetUnlinkOnClose(false)
+	st, err := lstat(path)
+	if err == nil {
+		err = os.Chmod(path, mode)
+	}
+	if err != nil {
+		ul.Close()
+		return nil, err
+	}
+	return &unixListener{UnixListener: ul, path: path, dev: st.Dev, ino: st.Ino}, nil
+}
+
+// dialWait bounds the look at who answers on a socket that is in the way.
+const dialWait = time.Second
+
+// clear removes a stale socket at path. It returns nil if path is free.
+func clear(path string) error {
+	st, err := lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case st.Mode&unix.S_IFMT != unix.S_IFSOCK:
+		return fmt.Errorf("%w; move it away or choose another path", ErrNotSocket)
+	}
+	conn, err := net.DialTimeout("unix", path, dialWait)
+	switch {
+	case err == nil:
+		defer conn.Close()
+		owner := "another program"
+		if p, ok := peerOf(conn); ok {
+			owner = p.String()
+		}
+		return fmt.Errorf("%w: %s answers on it; stop it first (systemctl stop usbmuxd), or choose another path",
+			ErrInUse, owner)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("stale socket: %w; remove it as its owner", err)
+		}
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case errors.Is(err, syscall.EAGAIN), os.IsTimeout(err):
+		return fmt.Errorf("%w: somebody has it and does not accept; find out who (ss -xlp src %s) and stop it", ErrInUse, path)
+	}
+	return fmt.Errorf("%w: %w; remove it if it is not needed", ErrInUse, err)
+}
+
+// explainBind says what to do about the usual failures of bind.
+func explainBind(path string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w; create the directory first", err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w; run as a user who may write to the directory, or choose another path", err)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%w: another program has just bound it; start only one", ErrInUse)
+	}
+	return err
+}
+
+func lstat(path string) (unix.Stat_t, error) {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return st, &fs.PathError{Op: "lstat", Path: path, Err: err}
+	}
+	return st, nil
+}

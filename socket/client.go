@@ -1,0 +1,379 @@
+package socket
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// state is where a client stands; see the drawing in the package comment.
+type state uint8
+
+const (
+	command    state = iota // reading requests
+	listening               // gets events; a request is a mistake
+	connecting              // a device is being dialled
+	connected               // bytes only
+	closed                  // nothing more to do but close
+)
+
+// client is one client's connection. Its fields belong to its handler's
+// goroutine unless said otherwise.
+type client struct {
+	srv    *Server
+	number uint64
+	conn   net.Conn        // Server.Close closes it, too
+	raw    syscall.RawConn // nil if conn is no socket
+	tcp    bool            // a close cannot be told from a half-close
+
+	state    state
+	version  uint32 // of replies: binary until the first property list
+	identity identity
+	header   [headerSize]byte
+	watched  bool // hungUp will be called
+
+	target target // in connecting and connected
+
+	mu     sync.Mutex         // guards the fields below, also used by hungUp and abort
+	gone   bool               // the other end has closed, or this one is closing
+	hup    chan struct{}      // made by watch, closed when gone
+	cancel context.CancelFunc // in connecting: ends the Dial
+	device Conn               // in connected: the device's end
+	flush  *time.Timer        // in connected, once gone: closes device
+}
+
+// target is what a client connects to.
+type target struct {
+	entry *entry // to be released
+	port  uint16
+	tag   uint32
+	conn  Conn // from a Dial that worked
+}
+
+func newClient(s *Server, conn net.Conn, number uint64) *client {
+	_, tcp := conn.(*net.TCPConn)
+	return &client{srv: s, number: number, conn: conn, raw: rawConn(conn), tcp: tcp}
+}
+
+// run is the client's handler: it serves the client to its end.
+func (c *client) run() {
+	defer c.close()
+	for c.state != closed {
+		switch c.state {
+		case command:
+			c.state = c.serve()
+		case listening:
+			c.state = c.listen()
+		case connecting:
+			c.state = c.connect()
+		case connected:
+			c.state = c.splice()
+		}
+	}
+}
+
+func (c *client) close() {
+	if c.watched {
+		c.srv.hangups.forget(c)
+	}
+	c.conn.Close()
+}
+
+// watch makes hungUp be called from now on. It reports false if hang-ups cannot
+// be told for this client.
+func (c *client) watch() bool {
+	if c.watched {
+		return true
+	}
+	c.mu.Lock()
+	c.hup = make(chan struct{})
+	if c.gone {
+		close(c.hup)
+	}
+	c.mu.Unlock()
+	if c.raw == nil {
+		return false
+	}
+	if err := c.srv.hangups.watch(c); err != nil {
+		c.srv.log.Warn("client's hang-up will go unseen", zap.Uint64("conn", c.number), zap.Error(err))
+		return false
+	}
+	c.watched = true
+	return true
+}
+
+// hungUp is told by hangups that the other end has closed its socket (full) or
+// shut down sending. It does not block.
+func (c *client) hungUp(full bool) {
+	// While connecting, a TCP client that sends nothing and has shut down is
+	// taken for gone: nobody asks for a connection like that.
+	if !full && (!c.tcp || unread(c.raw) > 0) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case full:
+		c.goneLocked()
+	case c.cancel != nil:
+		c.cancel()
+	}
+}
+
+// goneLocked marks the end of the client and ends what waits for its doing.
+func (c *client) goneLocked() {
+	if c.gone {
+		return
+	}
+	c.gone = true
+	if c.hup != nil {
+		close(c.hup)
+	}
+	if c.cancel != nil {
+		c.cancel()
+	}
+	if c.device != nil {
+		device := c.device
+		c.flush = time.AfterFunc(c.srv.cfg.FlushTimeout, func() { device.Close() })
+	}
+}
+
+// abort ends the client at once, whatever it is doing. It does not block and
+// may be called from any goroutine.
+func (c *client) abort() {
+	c.conn.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.goneLocked()
+	if c.device != nil {
+		c.device.Close()
+	}
+}
+
+// bodies lends the memory for one request's payload. Longer payloads grow out
+// of it as their bytes arrive: an announced length alone costs nothing.
+var bodies = sync.Pool{New: func() any { return new([4096]byte) }}
+
+// readHeader waits for the next header. It reports false at the client's end.
+func (c *client) readHeader() (header, bool) {
+	if _, err := io.ReadFull(c.conn, c.header[:]); err != nil {
+		return header{}, false
+	}
+	return decodeHeader(&c.header), true
+}
+
+// readBody reads n bytes of payload, beginning in buf.
+func (c *client) readBody(buf []byte, n int) ([]byte, bool) {
+	for have := 0; have < n; {
+		if have == len(buf) {
+			buf = append(buf, make([]byte, min(len(buf), n-have))...)
+		}
+		m, err := io.ReadFull(c.conn, buf[have:min(len(buf), n)])
+		if err != nil {
+			return nil, false
+		}
+		have += m
+	}
+	return buf[:n], true
+}
+
+// serve reads and answers one request and returns the next state.
+func (c *client) serve() state {
+	h, ok := c.readHeader()
+	if !ok {
+		return closed
+	}
+	if h.message == msgPlist && h.version <= versionPlist {
+		c.version = versionPlist
+	}
+	if !h.sane() {
+		// What follows cannot be told apart any more.
+		c.result(h.tag, resultBadCommand)
+		return c.linger()
+	}
+	body := bodies.Get().(*[4096]byte)
+	defer bodies.Put(body)
+	payload, ok := c.readBody(body[:], int(h.length)-headerSize)
+	switch {
+	case !ok:
+		return closed
+	case h.version > versionPlist:
+		return c.result(h.tag, resultBadVersion)
+	case h.message != msgPlist:
+		return c.answer(decodeBinaryRequest(h.message, payload), h.tag)
+	}
+	r, ok := decodePlistRequest(payload)
+	if !ok {
+		return c.result(h.tag, resultBadCommand)
+	}
+	c.identity = r.identity
+	return c.answer(r, h.tag)
+}
+
+// answer carries out one request and returns the next state.
+func (c *client) answer(r request, tag uint32) state {
+	switch r.verb {
+	case cmdListen:
+		c.target.tag = tag
+		return listening
+	case cmdConnect:
+		return c.locate(r, tag)
+	case cmdListDevices:
+		list, err := c.srv.reg.deviceList()
+		return c.data(tag, list, err)
+	case cmdListListeners:
+		list, err := c.srv.listenerList()
+		return c.data(tag, list, err)
+	case cmdReadBUID, cmdReadPairRecord, cmdSavePairRecord, cmdDeletePairRecord:
+		payload, number := c.record(&r)
+		if payload == nil {
+			return c.result(tag, number)
+		}
+		return c.data(tag, payload, nil)
+	}
+	return c.result(tag, resultBadCommand)
+}
+
+// locate finds the device that a Connect names.
+func (c *client) locate(r request, tag uint32) state {
+	switch {
+	case !r.hasID:
+		return c.result(tag, resultBadDevice)
+	case !r.hasPort:
+		return c.result(tag, resultBadCommand)
+	}
+	e := c.srv.reg.acquire(r.deviceID)
+	switch {
+	case e == nil:
+		return c.result(tag, resultBadDevice)
+	case r.port == 0: // no device listens there: what its reset would say
+		c.srv.reg.release(e)
+		return c.result(tag, resultRefused)
+	}
+	c.target = target{entry: e, port: r.port, tag: tag}
+	return connecting
+}
+
+// connect dials the target. What the client sends meanwhile stays in its
+// socket, for the device.
+func (c *client) connect() state {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	c.mu.Lock()
+	c.cancel = cancel
+	if c.gone {
+		cancel()
+	}
+	c.mu.Unlock()
+	c.watch()
+
+	conn, err := c.target.entry.device.Dial(ctx, c.target.port)
+
+	if err == nil && ctx.Err() != nil {
+		conn.Close()
+		err = ctx.Err()
+	}
+	c.mu.Lock()
+	c.cancel = nil
+	gone := c.gone
+	if err == nil && !gone {
+		c.device = conn
+	}
+	c.mu.Unlock()
+
+	if ce := c.srv.log.Check(zap.DebugLevel, "connect"); ce != nil {
+		ce.Write(zap.Uint64("conn", c.number), zap.Uint32("device_id", c.target.entry.ID),
+			zap.Uint16("port", c.target.port), zap.Bool("gone", gone), zap.Error(err))
+	}
+	switch {
+	case gone:
+		if err == nil {
+			conn.Close()
+		}
+		c.untarget()
+		return closed
+	case err != nil:
+		next := c.result(c.target.tag, resultRefused)
+		c.untarget() // after the Result, so that Detached follows it
+		return next
+	}
+	c.target.conn = conn
+	return connected
+}
+
+// untarget releases the target's device.
+func (c *client) untarget() {
+	c.srv.reg.release(c.target.entry)
+	c.target = target{}
+}
+
+// replies lends the memory in which a reply is put together.
+var replies = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
+
+// result answers with a Result and stays in command state if the client took it.
+func (c *client) result(tag, number uint32) state {
+	buf := replies.Get().(*[]byte)
+	*buf = appendResult((*buf)[:0], c.version, tag, number)
+	return c.send(buf)
+}
+
+// data answers with a property list, or a Result if that could not be made.
+func (c *client) data(tag uint32, payload []byte, err error) state {
+	if err != nil {
+		c.srv.log.Error("no reply for a client", zap.Uint64("conn", c.number), zap.Error(err))
+		return c.result(tag, resultBadCommand)
+	}
+	buf := replies.Get().(*[]byte)
+	*buf = appendPlist((*buf)[:0], tag, payload)
+	return c.send(buf)
+}
+
+// send writes one whole message in one call and gives buf back. A client that
+// does not take it in time is dropped.
+func (c *client) send(buf *[]byte) state {
+	_ = c.conn.SetWriteDeadline(time.Now().Add(c.srv.cfg.ReplyTimeout))
+	_, err := c.conn.Write(*buf)
+	if cap(*buf) <= maxMessage {
+		replies.Put(buf)
+	}
+	if err == nil {
+		return command
+	}
+	if os.IsTimeout(err) {
+		c.logDrop("client does not read its reply, dropped")
+	}
+	return closed
+}
+
+// lingerTime bounds how long a socket stays open for the other end to read what
+// it was sent last.
+const lingerTime = time.Second
+
+// linger shuts down sending and discards what still arrives until the other end
+// closes, so that the last reply is not lost to a reset.
+func (c *client) linger() state {
+	cw, ok := c.conn.(interface{ CloseWrite() error })
+	if !ok || cw.CloseWrite() != nil {
+		return closed
+	}
+	_ = c.conn.SetReadDeadline(time.Now().Add(lingerTime))
+	c.discard()
+	return closed
+}
+
+// discard reads until an error.
+func (c *client) discard() {
+	body := bodies.Get().(*[4096]byte)
+	defer bodies.Put(body)
+	for {
+		if _, err := c.conn.Read(body[:]); err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,171 @@
+package socket
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Server serves clients on any number of listening sockets.
+type Server struct {
+	reg *Registry
+	cfg Config
+	log *zap.Logger
+
+	accepted atomic.Uint64 // clients so far; the next one's number
+	calls    chan struct{} // holds a token per running call of Records
+	done     chan struct{} // closed by Close
+	wg       sync.WaitGroup
+
+	mu        sync.Mutex // guards the fields below
+	closed    bool
+	hangups   *hangups // made by the first Serve; read-only from then on
+	listeners map[net.Listener]struct{}
+	clients   map[*client]struct{}
+}
+
+// NewServer returns a server for the devices of reg.
+func NewServer(reg *Registry, cfg Config) *Server {
+	cfg.validate()
+	return &Server{
+		reg:       reg,
+		cfg:       cfg,
+		log:       cfg.Log,
+		calls:     make(chan struct{}, cfg.RecordCalls),
+		done:      make(chan struct{}),
+		listeners: make(map[net.Listener]struct{}),
+		clients:   make(map[*client]struct{}),
+	}
+}
+
+// Back-off after an accept that failed for want of resources.
+const (
+	minBackoff = 5 * time.Millisecond
+	maxBackoff = time.Second
+)
+
+// Serve accepts clients on l until l or the server is closed, then returns nil.
+// It may run for several listeners at once. Want of file descriptors or memory
+// does not end it: clients wait in the backlog meanwhile. Serve closes l.
+func (s *Server) Serve(l net.Listener) error {
+	defer l.Close()
+	if ok, err := s.addListener(l); !ok {
+		return err
+	}
+	defer s.removeListener(l)
+
+	var backoff time.Duration // 0 while accept works
+	for {
+		conn, err := l.Accept()
+		switch {
+		case err == nil:
+			backoff = 0
+			s.start(conn)
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		case transient(err):
+			if backoff == 0 {
+				s.log.Warn("cannot accept clients for now", zap.Stringer("addr", l.Addr()), zap.Error(err))
+			}
+			backoff = min(max(2*backoff, minBackoff), maxBackoff)
+			select {
+			case <-time.After(backoff):
+			case <-s.done:
+				return nil
+			}
+		default:
+			return fmt.Errorf("accept on %s: %w", l.Addr(), err)
+		}
+	}
+}
+
+// transient reports whether an error of accept concerns one connection or a
+// shortage, and not the listening socket. Source: accept(2).
+func transient(err error) bool {
+	var number syscall.Errno
+	if !errors.As(err, &number) {
+		return false
+	}
+	switch number {
+	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
+		syscall.ECONNABORTED, syscall.ECONNRESET, syscall.EPERM, syscall.EPROTO,
+		syscall.EINTR, syscall.EAGAIN, syscall.ENETDOWN, syscall.ENETUNREACH,
+		syscall.EHOSTDOWN, syscall.EHOSTUNREACH, syscall.ENONET, syscall.ENOPROTOOPT, syscall.EOPNOTSUPP:
+		return true
+	}
+	return false
+}
+
+// start runs the handler of a new client. Close waits for it.
+func (s *Server) start(conn net.Conn) {
+	c := newClient(s, conn, s.accepted.Add(1)-1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		conn.Close()
+		return
+	}
+	s.clients[c] = struct{}{}
+	s.wg.Go(func() {
+		c.run()
+		s.mu.Lock()
+		delete(s.clients, c)
+		s.mu.Unlock()
+	})
+}
+
+// Close stops accepting, closes every client's socket and waits for all
+// goroutines. Connections to devices are closed gracefully. Further calls wait
+// as well.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		close(s.done)
+		for l := range s.listeners {
+			l.Close()
+		}
+		for c := range s.clients {
+			c.abort()
+		}
+	}
+	s.mu.Unlock()
+	s.wg.Wait() // from here on nothing is started
+	if s.hangups != nil {
+		s.hangups.close()
+	}
+	return nil
+}
+
+// addListener reports false if the server is closed or cannot serve. Close
+// waits for the Serve of a listener that was added.
+func (s *Server) addListener(l net.Listener) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false, nil
+	}
+	if s.hangups == nil {
+		h, err := newHangups()
+		if err != nil {
+			return false, err
+		}
+		s.hangups = h
+	}
+	s.listeners[l] = struct{}{}
+	s.wg.Add(1)
+	return true, nil
+}
+
+func (s *Server) removeListener(l net.Listener) {
+	s.mu.Lock()
+	delete(s.listeners, l)
+	s.mu.Unlock()
+	s.wg.Done()
+}

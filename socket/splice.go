@@ -1,0 +1,220 @@
+package socket
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// pipe is the connected phase of one client.
+type pipe struct {
+	client *client
+	conn   Conn
+
+	// Each direction's end is noted before the other's is looked at, so that
+	// one of the two copies always sees that both are over.
+	clientEOF atomic.Bool // the client has shut down sending
+	deviceFIN atomic.Bool // the device has
+
+	half atomic.Pointer[time.Timer] // TCP after clientEOF: closes conn
+}
+
+// splice answers Connect and copies in both directions until it is over. The
+// handler copies from the device; it waits for the copy to the device.
+func (c *client) splice() state {
+	conn := c.target.conn
+	defer c.untarget() // last, so that Detached follows the client's EOF
+	defer c.conn.Close()
+	defer c.endDevice()
+	if c.result(c.target.tag, resultOK) != command {
+		return closed
+	}
+	_ = c.conn.SetWriteDeadline(time.Time{})
+	if u, ok := c.conn.(*net.UnixConn); ok {
+		_ = u.SetWriteBuffer(socketBuffer) // as much as the system allows
+	}
+
+	p := &pipe{client: c, conn: conn}
+	up := make(chan struct{})
+	go func() {
+		defer close(up)
+		p.up()
+	}()
+	if p.down() == nil && !reset(conn) {
+		// A FIN: the client may go on sending, unless it has ended as well.
+		closeWrite(c.conn)
+		if !p.clientEOF.Load() {
+			select {
+			case <-up:
+			case <-c.target.entry.left:
+			}
+		}
+	}
+	conn.Close()
+	c.stopReading()
+	<-up
+	if t := p.half.Load(); t != nil {
+		t.Stop()
+	}
+	c.finish()
+	return closed
+}
+
+// socketBuffer is what is asked for as a Unix client's send buffer, in bytes;
+// TCP sizes its own.
+const socketBuffer = 256 << 10
+
+// up copies from the client to the device, then waits until the client is gone
+// for good. It closes conn unless the device has.
+func (p *pipe) up() {
+	c := p.client
+	defer p.conn.Close()
+	err := copyTo(p.conn, c.conn)
+	switch {
+	case c.raw != nil && closedByPeer(c.raw):
+		return // what it sent has been written
+	case err == nil && !c.watched:
+		return // a half-close could not be told from a close
+	case err == nil:
+		p.clientEOF.Store(true)
+		_ = p.conn.CloseWrite()
+		if c.tcp {
+			p.startHalf()
+		}
+	}
+	if p.deviceFIN.Load() {
+		return
+	}
+	// Half-closed, or the device takes no more: its data still flows.
+	<-c.hup
+}
+
+// down copies from the device to the client. It returns nil if the device ended
+// the connection and the client took everything. If the client takes no more,
+// the device's data is discarded while what the client had sent goes up.
+func (p *pipe) down() error {
+	var w io.Writer = p.client.conn
+	if p.client.tcp {
+		w = (*tcpWriter)(p)
+	}
+	err := copyFrom(w, p.conn)
+	if err != nil {
+		t := time.AfterFunc(p.client.srv.cfg.FlushTimeout, func() { p.conn.Close() })
+		_ = copyFrom(io.Discard, p.conn)
+		t.Stop()
+		return err
+	}
+	p.deviceFIN.Store(true) // or a reset; before reset is asked
+	return nil
+}
+
+// reset reports whether the device ended conn with a reset.
+func reset(conn Conn) bool {
+	r, ok := conn.(interface{ Reset() bool })
+	return !ok || r.Reset()
+}
+
+func closeWrite(conn net.Conn) {
+	if cw, ok := conn.(interface{ CloseWrite() error }); ok {
+		_ = cw.CloseWrite() // fails if the client has closed
+	}
+}
+
+// stopReading makes the copy to the device return.
+func (c *client) stopReading() {
+	_ = c.conn.SetReadDeadline(time.Unix(1, 0)) // fails only on a closed socket
+	c.mu.Lock()
+	c.device = nil // closed already
+	c.goneLocked()
+	c.mu.Unlock()
+}
+
+// endDevice forgets the device's end of the connection.
+func (c *client) endDevice() {
+	c.target.conn.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.device = nil
+	if c.flush != nil {
+		c.flush.Stop()
+	}
+}
+
+// finish ends the client's socket in both directions such that everything
+// written is still read, and then EOF: a socket closed with unread input gives
+// its peer an error instead.
+func (c *client) finish() {
+	_ = c.conn.SetReadDeadline(time.Time{})
+	u, ok := c.conn.(*net.UnixConn)
+	if !ok {
+		c.linger()
+		return
+	}
+	_ = u.CloseWrite()
+	if u.CloseRead() == nil { // the client cannot send any more: this ends
+		c.discard()
+	}
+}
+
+// startHalf closes conn when the device has been silent for Config.HalfClosed.
+func (p *pipe) startHalf() {
+	p.half.Store(time.AfterFunc(p.client.srv.cfg.HalfClosed, func() { p.conn.Close() }))
+}
+
+// tcpWriter is the client's side of a pipe over TCP. Only the time spent
+// waiting for the device counts as the device's silence.
+type tcpWriter pipe
+
+func (w *tcpWriter) Write(b []byte) (int, error) {
+	if t := w.half.Load(); t != nil {
+		t.Stop()
+	}
+	n, err := w.client.conn.Write(b)
+	if t := w.half.Load(); t != nil && err == nil {
+		t.Reset(w.client.srv.cfg.HalfClosed)
+	}
+	return n, err
+}
+
+// buffers lends the memory for copies with a Conn that brings none of its own.
+var buffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
+
+// copyTo copies from src to conn until EOF, which is nil, or an error.
+func copyTo(conn Conn, src net.Conn) error {
+	if rf, ok := conn.(io.ReaderFrom); ok {
+		_, err := rf.ReadFrom(src)
+		return err
+	}
+	return copyPlain(conn, src)
+}
+
+// copyFrom copies from conn to dst until EOF, which is nil, or an error.
+func copyFrom(dst io.Writer, conn Conn) error {
+	if wt, ok := conn.(io.WriterTo); ok {
+		_, err := wt.WriteTo(dst)
+		return err
+	}
+	return copyPlain(dst, conn)
+}
+
+func copyPlain(dst io.Writer, src io.Reader) error {
+	buf := buffers.Get().(*[64 << 10]byte)
+	defer buffers.Put(buf)
+	for {
+		n, err := src.Read(buf[:])
+		if n > 0 {
+			if _, err := dst.Write(buf[:n]); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
