@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 )
@@ -31,6 +30,14 @@ var (
 	// ErrTimeout is wrapped when no reply came within Config.Timeout. A context
 	// that ended first is reported as that context's error.
 	ErrTimeout = fmt.Errorf("lockdown reply overdue: %w", os.ErrDeadlineExceeded)
+
+	// ErrConnection is wrapped when the connection could not be made, or broke: the
+	// dialer's or the connection's own error is wrapped beside it.
+	ErrConnection = errors.New("no connection to the phone")
+
+	// ErrProxyDeath is wrapped by Notifier.Next when the phone ends the
+	// notification proxy.
+	ErrProxyDeath = errors.New("phone ended the notification proxy")
 
 	// ErrNoSession is returned for what needs a TLS session when there is none.
 	ErrNoSession = errors.New("no lockdown session")
@@ -186,15 +193,10 @@ func Number(err error) int {
 		return -7
 	case errors.Is(err, ErrNoSession):
 		return -9
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), isNetError(err):
+	case errors.Is(err, ErrConnection):
 		return -8
 	}
 	return numberUnknown
-}
-
-func isNetError(err error) bool {
-	var ne net.Error
-	return errors.As(err, &ne)
 }
 
 // isTLSError tells crypto/tls's own errors from those of the connection below:

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"strings"
 	"testing"
@@ -107,9 +106,7 @@ func TestNumber(t *testing.T) {
 		{ErrTimeout, -7},
 		{context.DeadlineExceeded, -7},
 		{os.ErrDeadlineExceeded, -7},
-		{io.ErrUnexpectedEOF, -8},
-		{net.ErrClosed, -8},
-		{&net.OpError{Op: "read", Err: errors.New("reset")}, -8},
+		{fmt.Errorf("%w: %w", ErrConnection, io.ErrUnexpectedEOF), -8},
 		{ErrNoSession, -9},
 		{errors.New("other"), -256},
 		{&Error{Name: ErrFailure, Request: "Pair"}, -256},
