@@ -1,0 +1,401 @@
+package plist
+
+import (
+	"bytes"
+	"unicode/utf8"
+)
+
+// element is an element that a property list may have.
+type element uint8
+
+const (
+	elNone element = iota
+	elPlist
+	elDict
+	elArray
+	elKey
+	elString
+	elInteger
+	elReal
+	elDate
+	elData
+	elTrue
+	elFalse
+)
+
+// elementOf returns the element called name, or elNone.
+func elementOf(name []byte) element {
+	switch string(name) { // does not allocate
+	case "plist":
+		return elPlist
+	case "dict":
+		return elDict
+	case "array":
+		return elArray
+	case "key":
+		return elKey
+	case "string":
+		return elString
+	case "integer":
+		return elInteger
+	case "real":
+		return elReal
+	case "date":
+		return elDate
+	case "data":
+		return elData
+	case "true":
+		return elTrue
+	case "false":
+		return elFalse
+	}
+	return elNone
+}
+
+// level is an open plist, dict or array.
+type level struct {
+	el     element
+	values int  // complete children, keys aside
+	key    bool // a dict's key waits for its value
+}
+
+// xmlGuard checks an XML property list against a grammar narrower than XML: what
+// it accepts has one reading in every parser. It keeps no text and allocates
+// only for an error.
+type xmlGuard struct {
+	data  []byte
+	pos   int
+	count int                 // elements, comments and CDATA sections so far
+	stack [MaxDepth + 1]level // the plist element and MaxDepth containers
+	depth int                 // levels in use
+}
+
+// document checks [xml declaration] [doctype] plist; comments go anywhere.
+func (g *xmlGuard) document() error {
+	if err := g.text(); err != nil {
+		return err
+	}
+	if g.at("<?xml") {
+		if err := g.declaration(); err != nil {
+			return err
+		}
+	}
+	doctype := false
+	for {
+		if err := g.space(); err != nil {
+			return err
+		}
+		if g.at("<!DOCTYPE") && !doctype {
+			doctype = true
+			if err := g.doctype(); err != nil {
+				return err
+			}
+			continue
+		}
+		break
+	}
+	if err := g.root(); err != nil {
+		return err
+	}
+	if err := g.space(); err != nil {
+		return err
+	}
+	if g.pos < len(g.data) {
+		return malformed(g.pos, "content after the end")
+	}
+	return nil
+}
+
+// text checks that all input is UTF-8 of characters that XML has.
+func (g *xmlGuard) text() error {
+	for i := g.pos; i < len(g.data); {
+		c := g.data[i]
+		if c < utf8.RuneSelf {
+			if c < ' ' && !isSpace(c) {
+				return malformed(i, "control character")
+			}
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRune(g.data[i:])
+		if r == utf8.RuneError && n == 1 {
+			return malformed(i, "invalid UTF-8")
+		}
+		if !isXMLChar(r) {
+			return malformed(i, "character that XML does not have")
+		}
+		i += n
+	}
+	return nil
+}
+
+// isXMLChar reports whether XML 1.0 has the character.
+func isXMLChar(r rune) bool {
+	return r == '\t' || r == '\n' || r == '\r' ||
+		r >= 0x20 && r <= 0xd7ff || r >= 0xe000 && r <= 0xfffd || r >= 0x10000 && r <= utf8.MaxRune
+}
+
+// root checks the plist element with all below it.
+func (g *xmlGuard) root() error {
+	for {
+		if err := g.space(); err != nil {
+			return err
+		}
+		start := g.pos
+		var err error
+		switch {
+		case start == len(g.data):
+			return malformed(start, "unexpected end")
+		case g.at("</"):
+			err = g.endTag()
+		case g.at("<"):
+			err = g.startTag()
+		default:
+			return malformed(start, "text between elements")
+		}
+		if err != nil {
+			return err
+		}
+		if g.depth == 0 {
+			return nil
+		}
+	}
+}
+
+// startTag checks a start tag, and of an element without children all of it.
+func (g *xmlGuard) startTag() error {
+	start := g.pos
+	g.pos++
+	el := elementOf(g.name())
+	if el == elNone {
+		return malformed(start, "unknown element")
+	}
+	if err := g.child(el, start); err != nil {
+		return err
+	}
+	if el == elPlist {
+		if err := g.version(); err != nil {
+			return err
+		}
+	}
+	g.skipSpace()
+	empty := g.skip("/")
+	if !g.skip(">") {
+		return malformed(g.pos, "attribute or unfinished tag")
+	}
+	switch el {
+	case elPlist, elDict, elArray:
+		if g.depth == len(g.stack) {
+			return malformed(start, "nesting too deep")
+		}
+		g.stack[g.depth] = level{el: el}
+		g.depth++
+		if empty {
+			return g.pop(start)
+		}
+		return nil
+	}
+	content := g.data[g.pos:g.pos]
+	at := g.pos
+	if !empty {
+		if err := g.content(el); err != nil {
+			return err
+		}
+		content = g.data[at:g.pos]
+		if err := g.closing(el); err != nil {
+			return err
+		}
+	}
+	return checkScalar(el, content, at)
+}
+
+// child checks that el may come next in the open element.
+func (g *xmlGuard) child(el element, at int) error {
+	if g.count++; g.count > MaxValues {
+		return malformed(at, "too many elements")
+	}
+	if g.depth == 0 {
+		if el != elPlist {
+			return malformed(at, "root element is not plist")
+		}
+		return nil
+	}
+	l := &g.stack[g.depth-1]
+	switch {
+	case el == elPlist:
+		return malformed(at, "plist inside plist")
+	case l.el == elPlist && l.values > 0:
+		return malformed(at, "second value in plist")
+	case l.el == elDict && el == elKey && l.key:
+		return malformed(at, "key without a value")
+	case l.el == elDict && el == elKey:
+		l.key = true
+		return nil
+	case l.el == elDict && !l.key:
+		return malformed(at, "value without a key")
+	case el == elKey:
+		return malformed(at, "key outside of a dict")
+	}
+	l.key = false
+	l.values++
+	return nil
+}
+
+// endTag checks the end tag of the open container.
+func (g *xmlGuard) endTag() error {
+	start := g.pos
+	if g.depth == 0 {
+		return malformed(start, "end tag without start")
+	}
+	if err := g.closing(g.stack[g.depth-1].el); err != nil {
+		return err
+	}
+	return g.pop(start)
+}
+
+// closing takes the end tag of el.
+func (g *xmlGuard) closing(el element) error {
+	start := g.pos
+	if !g.skip("</") || elementOf(g.name()) != el {
+		return malformed(start, "wrong end tag")
+	}
+	g.skipSpace()
+	if !g.skip(">") {
+		return malformed(start, "unfinished end tag")
+	}
+	return nil
+}
+
+// pop closes the innermost container.
+func (g *xmlGuard) pop(at int) error {
+	g.depth--
+	switch l := g.stack[g.depth]; {
+	case l.key:
+		return malformed(at, "key without a value")
+	case l.el == elPlist && l.values == 0:
+		return malformed(at, "no value in plist")
+	}
+	return nil
+}
+
+// content takes the text of an element without children, up to the end tag.
+// Only strings and keys may have references and CDATA sections.
+func (g *xmlGuard) content(el element) error {
+	rich := el == elString || el == elKey
+	for g.pos < len(g.data) {
+		switch c := g.data[g.pos]; {
+		case c == '<' && g.at("</"):
+			return nil
+		case c == '<' && rich && g.at("<![CDATA["):
+			if err := g.cdata(); err != nil {
+				return err
+			}
+		case c == '<':
+			return malformed(g.pos, "element or comment inside a value")
+		case c == '&' && rich:
+			if err := g.reference(); err != nil {
+				return err
+			}
+		case c == '&':
+			return malformed(g.pos, "reference in a value that is no text")
+		case c == ']' && g.at("]]>"):
+			return malformed(g.pos, "bare ]]>")
+		default:
+			g.pos++
+		}
+	}
+	return malformed(g.pos, "unexpected end")
+}
+
+func (g *xmlGuard) cdata() error {
+	start := g.pos
+	if g.count++; g.count > MaxValues {
+		return malformed(start, "too many elements")
+	}
+	n := bytes.Index(g.data[g.pos:], []byte("]]>"))
+	if n < 0 {
+		return malformed(start, "unfinished CDATA section")
+	}
+	g.pos += n + len("]]>")
+	return nil
+}
+
+// reference takes one of XML's five named references or a number.
+func (g *xmlGuard) reference() error {
+	start := g.pos
+	for _, s := range [...]string{"&amp;", "&lt;", "&gt;", "&quot;", "&apos;"} {
+		if g.skip(s) {
+			return nil
+		}
+	}
+	base := rune(10)
+	if !g.skip("&#") {
+		return malformed(start, "undefined entity")
+	}
+	if g.skip("x") {
+		base = 16
+	}
+	r, digits := rune(0), 0
+	for ; g.pos < len(g.data) && digits <= 8; g.pos++ {
+		d := digit(g.data[g.pos])
+		if d >= base {
+			break
+		}
+		if r = r*base + d; r > utf8.MaxRune {
+			break
+		}
+		digits++
+	}
+	if digits == 0 || !g.skip(";") || !isXMLChar(r) {
+		return malformed(start, "bad character reference")
+	}
+	return nil
+}
+
+// digit returns the value of a hexadecimal digit, or 99.
+func digit(c byte) rune {
+	switch {
+	case c >= '0' && c <= '9':
+		return rune(c - '0')
+	case c >= 'a' && c <= 'f':
+		return rune(c-'a') + 10
+	case c >= 'A' && c <= 'F':
+		return rune(c-'A') + 10
+	}
+	return 99
+}
+
+// at reports whether s comes next.
+func (g *xmlGuard) at(s string) bool {
+	return len(g.data)-g.pos >= len(s) && string(g.data[g.pos:g.pos+len(s)]) == s
+}
+
+// skip takes s if it comes next.
+func (g *xmlGuard) skip(s string) bool {
+	if !g.at(s) {
+		return false
+	}
+	g.pos += len(s)
+	return true
+}
+
+func (g *xmlGuard) skipSpace() {
+	for g.pos < len(g.data) && isSpace(g.data[g.pos]) {
+		g.pos++
+	}
+}
+
+// name takes a run of lower-case letters, all that element names have, unless
+// something follows that could be part of a longer name, such as a prefix's colon.
+func (g *xmlGuard) name() []byte {
+	start := g.pos
+	for g.pos < len(g.data) && g.data[g.pos] >= 'a' && g.data[g.pos] <= 'z' {
+		g.pos++
+	}
+	if g.pos < len(g.data) {
+		if c := g.data[g.pos]; c != '>' && c != '/' && !isSpace(c) {
+			return nil
+		}
+	}
+	return g.data[start:g.pos]
+}
