@@ -65,7 +65,7 @@ type level struct {
 type xmlGuard struct {
 	data  []byte
 	pos   int
-	count int                 // elements, comments and CDATA sections so far
+	count int                 // values, keys, comments and CDATA sections so far
 	stack [MaxDepth + 1]level // the plist element and MaxDepth containers
 	depth int                 // levels in use
 }
@@ -211,14 +211,14 @@ func (g *xmlGuard) startTag() error {
 
 // child checks that el may come next in the open element.
 func (g *xmlGuard) child(el element, at int) error {
-	if g.count++; g.count > MaxValues {
-		return malformed(at, "too many elements")
-	}
 	if g.depth == 0 {
 		if el != elPlist {
 			return malformed(at, "root element is not plist")
 		}
 		return nil
+	}
+	if g.count++; g.count > MaxValues {
+		return malformed(at, "too many elements")
 	}
 	l := &g.stack[g.depth-1]
 	switch {

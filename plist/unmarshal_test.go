@@ -107,7 +107,6 @@ type outer struct {
 	On      bool
 	Any     any
 	Skipped string `plist:"-"`
-	private int
 }
 
 func TestUnmarshalStruct(t *testing.T) {
