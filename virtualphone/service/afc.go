@@ -9,13 +9,8 @@ import (
 	"net"
 )
 
-const (
-	// maxHandles is how many files one AFC connection may have open.
-	maxHandles = 256
-
-	// afcModel is the product type that the device information names.
-	afcModel = "iPhone14,5"
-)
+// maxHandles is how many files one AFC connection may have open.
+const maxHandles = 256
 
 // AFC serves com.apple.afc over fs: the packets of afc_packet.go, answered one after
 // the other. A packet that asks for what it cannot have is answered with a status; one

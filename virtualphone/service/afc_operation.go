@@ -153,7 +153,7 @@ func (i info) pairs() []string {
 // pairs returns the device information: keys and values in turn.
 func (f *FS) pairs() []string {
 	return []string{
-		"Model", afcModel,
+		"Model", f.Model,
 		"FSTotalBytes", strconv.FormatInt(f.space.limit, 10),
 		"FSFreeBytes", strconv.FormatInt(f.space.free(), 10),
 		"FSBlockSize", strconv.Itoa(fsBlock),

@@ -14,6 +14,9 @@ const (
 	// fsNodes is how many files, directories and symbolic links an FS holds.
 	fsNodes = 1 << 16
 
+	// defaultModel is the product type of a phone that nobody gave another.
+	defaultModel = "iPhone14,5"
+
 	// fsBlock is the block size in bytes that the phone reports.
 	fsBlock = 4096
 )
@@ -21,6 +24,10 @@ const (
 // FS is the in-memory file system of the phone's media partition. It is safe for
 // concurrent use. Content and the number of names are bounded.
 type FS struct {
+	// Model is the product type that AFC's device information names. Whoever makes
+	// the FS may change it before it is served.
+	Model string
+
 	space space
 
 	mu    sync.RWMutex // guards the tree: all of every node but content and mtime
@@ -75,7 +82,7 @@ func (s *space) free() int64 { return max(0, s.limit-s.used.Load()) }
 
 // emptyFS returns a file system of limit bytes that has only its root.
 func emptyFS(limit int64) *FS {
-	f := &FS{space: space{limit: limit}}
+	f := &FS{Model: defaultModel, space: space{limit: limit}}
 	f.root = f.newNodeLocked(kindDir)
 	return f
 }
