@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"sync"
 	"time"
@@ -103,32 +104,35 @@ func dialPort(ctx context.Context, dial DialFunc, port uint16, timeout time.Dura
 // QueryType asks what answers on this port: TypeLockdown on a phone that runs
 // normally.
 func (c *Client) QueryType(ctx context.Context) (string, error) {
-	d, err := c.call(ctx, "QueryType", nil)
-	if err != nil {
+	var reply struct {
+		Type string `plist:"Type"`
+	}
+	if err := c.call(ctx, "QueryType", nil, &reply); err != nil {
 		return "", err
 	}
-	typ, err := d.str("Type")
-	if err == nil && typ == "" {
-		err = fmt.Errorf("%w: Type is missing", ErrProtocol)
+	if reply.Type == "" {
+		return "", fmt.Errorf("lockdown QueryType: %w: Type is missing", ErrProtocol)
 	}
-	return typ, inReply("QueryType", err)
+	return reply.Type, nil
 }
 
 // Value asks for one value and decodes it into v, a pointer. An empty domain is
 // the global one; an empty key asks for all values of the domain, a dictionary.
 // A phone that answers without a value is ErrMissingValue. A value of another
-// kind than v, or a number too large for it, is ErrProtocol.
+// kind than v, or a number too large for it, is ErrProtocol; *v is then as it was.
 func (c *Client) Value(ctx context.Context, domain, key string, v any) error {
-	d, err := c.call(ctx, "GetValue", where(domain, key))
+	message, err := c.exchange(ctx, "GetValue", where(domain, key))
 	if err != nil {
 		return err
 	}
-	value, ok := d["Value"]
-	if !ok {
-		return &Error{Name: ErrMissingValue, Request: "GetValue"}
+	found, err := decodeValue(message, v)
+	if err != nil {
+		return fmt.Errorf("lockdown GetValue %s: %w", cmp.Or(key, domain), err)
 	}
-	name := cmp.Or(key, domain, "Value")
-	return inReply("GetValue", assign(v, value, name))
+	if !found {
+		return &Error{Name: ErrMissingValue, Request: "GetValue", Subject: key}
+	}
+	return nil
 }
 
 // String asks for a string.
@@ -156,8 +160,7 @@ func (c *Client) Bool(ctx context.Context, domain, key string) (bool, error) {
 func (c *Client) SetValue(ctx context.Context, domain, key string, value any) error {
 	args := where(domain, key)
 	args["Value"] = value
-	_, err := c.call(ctx, "SetValue", args)
-	return err
+	return c.call(ctx, "SetValue", args, nil)
 }
 
 func where(domain, key string) map[string]any {
@@ -171,41 +174,56 @@ func where(domain, key string) map[string]any {
 	return args
 }
 
-// call sends one request and waits for its reply.
-func (c *Client) call(ctx context.Context, request string, args map[string]any) (dict, error) {
-	msg := map[string]any{"Label": c.cfg.Label, "Request": request}
-	for k, v := range args {
-		msg[k] = v
+// call sends one request and decodes what the phone grants into reply, a pointer
+// to a struct, unless that is nil.
+func (c *Client) call(ctx context.Context, request string, args map[string]any, reply any) error {
+	message, err := c.exchange(ctx, request, args)
+	if err != nil || reply == nil {
+		return err
 	}
+	if err := decode(message, reply); err != nil {
+		return fmt.Errorf("lockdown %s: %w", request, err)
+	}
+	return nil
+}
+
+// exchange sends one request and returns the reply, which grants it.
+func (c *Client) exchange(ctx context.Context, request string, args map[string]any) ([]byte, error) {
+	msg := map[string]any{"Label": c.cfg.Label, "Request": request}
+	maps.Copy(msg, args)
 	frame, err := encodeFrame(msg)
 	if err != nil {
-		return nil, inReply(request, err)
+		return nil, fmt.Errorf("lockdown %s: %w", request, err)
 	}
-	var d dict
+	var message []byte
 	err = c.do(ctx, func(conn net.Conn) error {
 		if _, err := conn.Write(frame); err != nil {
 			return err
 		}
-		reply, err := readFrame(conn)
-		if err != nil {
+		if message, err = readFrame(conn); err != nil {
 			return err
 		}
-		d, err = decodeReply(request, reply)
-		return err
+		return checkReply(request, message)
 	})
-	if isRefusal(err) {
-		c.cfg.Log.Debug("lockdown request refused", zap.Error(err))
-		return nil, err // names the request itself
+	if refused := (*Error)(nil); errors.As(err, &refused) {
+		refused.Subject = subject(args)
+		c.cfg.Log.Debug("lockdown request refused", zap.Error(refused))
+		return nil, refused
 	}
-	return d, inReply(request, err)
+	if err != nil {
+		return nil, fmt.Errorf("lockdown %s: %w", request, err)
+	}
+	return message, nil
 }
 
-// inReply adds the request to an error found inside a reply.
-func inReply(request string, err error) error {
-	if err == nil {
-		return nil
+// subject is what a request is about, if that can be said in a word.
+func subject(args map[string]any) string {
+	for _, key := range []string{"Key", "Service"} {
+		if s, ok := args[key].(string); ok {
+			return s
+		}
 	}
-	return fmt.Errorf("lockdown %s: %w", request, err)
+	return ""
 }
 
 // link is a connection with a bound on every operation and a memory of its first

@@ -161,13 +161,19 @@ func (n ErrorName) Error() string {
 type Error struct {
 	Name    ErrorName
 	Request string // the request refused: "Pair", "GetValue", ...
+	Subject string // the key or service it was about, if any
 
 	// PairingChallenge is what a supervised phone wants signed, with
 	// MCChallengeRequired only.
 	PairingChallenge []byte
 }
 
-func (e *Error) Error() string { return "lockdown " + e.Request + ": " + e.Name.Error() }
+func (e *Error) Error() string {
+	if e.Subject != "" {
+		return "lockdown " + e.Request + " " + e.Subject + ": " + e.Name.Error()
+	}
+	return "lockdown " + e.Request + ": " + e.Name.Error()
+}
 
 // Unwrap lets errors.Is find the name.
 func (e *Error) Unwrap() error { return e.Name }

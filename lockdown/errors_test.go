@@ -58,7 +58,7 @@ func TestRefusals(t *testing.T) {
 			{"ios4", "<key>Result</key><string>Failure</string>"},
 		} {
 			t.Run(tt.name+"/"+era.name, func(t *testing.T) {
-				_, err := decodeReply("Pair", xmlDict("<key>Request</key><string>Pair</string>"+era.extra+
+				err := checkReply("Pair", xmlDict("<key>Request</key><string>Pair</string>"+era.extra+
 					"<key>Error</key><string>"+tt.name+"</string>"))
 				var refused *Error
 				if !errors.As(err, &refused) {

@@ -75,40 +75,34 @@ func FuzzReply(f *testing.F) {
 }
 
 func fuzzReply(t *testing.T, frame []byte) {
-	for _, request := range []string{"GetValue", "QueryType"} {
-		d, err := decodeReply(request, frame)
+	for _, request := range []string{"GetValue", "Pair"} {
+		err := checkReply(request, frame)
 		var refused *Error
 		switch {
 		case err == nil:
-			if d["Request"] != request {
-				t.Fatalf("reply to %v was taken for %s", d["Request"], request)
-			}
 		case errors.As(err, &refused):
 			if refused.Name == "" || refused.Request != request || len(refused.Error()) > 8*maxName {
 				t.Fatalf("refusal %+v", refused)
 			}
 		case !errors.Is(err, ErrProtocol):
-			t.Fatalf("decodeReply = %v, want ErrProtocol", err)
+			t.Fatalf("checkReply = %v, want ErrProtocol", err)
 		}
-		if err != nil && d != nil {
-			t.Fatalf("an error came with a reply: %v", err)
+	}
+	var (
+		reply struct {
+			Port  uint16         `plist:"Port"`
+			TLS   bool           `plist:"EnableServiceSSL"`
+			Bag   []byte         `plist:"EscrowBag"`
+			Value map[string]any `plist:"Value"`
 		}
-		for key := range d {
-			var (
-				id     Identity
-				number int8
-				ints   []int64
-				all    map[string]any
-				record struct{ Name string }
-			)
-			for _, to := range []any{&id, &number, &ints, &all, &record, new(string), new([]byte), new(bool), new(float64)} {
-				if err := assign(to, d[key], key); err != nil && !errors.Is(err, ErrProtocol) {
-					t.Fatalf("assign %s to %T = %v, want ErrProtocol", key, to, err)
-				}
-			}
-			if port, err := d.port(key); (err == nil) == (port == 0) {
-				t.Fatalf("port %s = %d, %v", key, port, err)
-			}
+		id Identity
+	)
+	if err := decode(frame, &reply); err != nil && !errors.Is(err, ErrProtocol) {
+		t.Fatalf("decode = %v, want ErrProtocol", err)
+	}
+	for _, to := range []any{&id, new(any), new(string), new([]byte), new(bool), new(int8), new([]int64)} {
+		if found, err := decodeValue(frame, to); err != nil && (found || !errors.Is(err, ErrProtocol)) {
+			t.Fatalf("decodeValue into %T = %v, %v; want ErrProtocol", to, found, err)
 		}
 	}
 }

@@ -9,50 +9,25 @@ import (
 // Identity is what a phone tells about itself without being paired. A phone may
 // leave out any of it. All of it is text from outside.
 type Identity struct {
-	DeviceName     string // the user's name for it: "Anna's iPhone"
-	DeviceClass    string // "iPhone", "iPad", "iPod", "Watch", "AppleTV", ...
-	ProductType    string // "iPhone15,2"
-	ProductVersion string // "17.5.1"
-	BuildVersion   string // "21F90"
-	UniqueDeviceID string // UDID
-	WiFiAddress    string // MAC address, lower case with colons
-}
-
-// fields lists what Identity reads, by lockdown key.
-func (id *Identity) fields() map[string]*string {
-	return map[string]*string{
-		"DeviceName":     &id.DeviceName,
-		"DeviceClass":    &id.DeviceClass,
-		"ProductType":    &id.ProductType,
-		"ProductVersion": &id.ProductVersion,
-		"BuildVersion":   &id.BuildVersion,
-		"UniqueDeviceID": &id.UniqueDeviceID,
-		"WiFiAddress":    &id.WiFiAddress,
-	}
+	DeviceName     string `plist:"DeviceName"`     // the user's name for it: "Anna's iPhone"
+	DeviceClass    string `plist:"DeviceClass"`    // "iPhone", "iPad", "iPod", "Watch", "AppleTV", ...
+	ProductType    string `plist:"ProductType"`    // "iPhone15,2"
+	ProductVersion string `plist:"ProductVersion"` // "17.5.1"
+	BuildVersion   string `plist:"BuildVersion"`   // "21F90"
+	UniqueDeviceID string `plist:"UniqueDeviceID"` // UDID
+	WiFiAddress    string `plist:"WiFiAddress"`    // MAC address, lower case with colons
 }
 
 // Identity asks the phone for its identity, with one request if the phone gives
 // all its values at once. It asks again for class and version if those are
 // missing, because TLS depends on them.
 func (c *Client) Identity(ctx context.Context) (Identity, error) {
-	var (
-		all map[string]any
-		id  Identity
-	)
-	if err := refusalIsNone(c.Value(ctx, "", "", &all)); err != nil {
+	var id Identity
+	if err := refusalIsNone(c.Value(ctx, "", "", &id)); err != nil {
 		return Identity{}, err
 	}
-	for key, to := range id.fields() {
-		s, err := dict(all).str(key)
-		if err != nil {
-			return Identity{}, inReply("GetValue", err)
-		}
-		*to = s
-	}
-	if id.DeviceClass == "" || id.ProductVersion == "" {
-		if err := c.complete(ctx, &id); err != nil {
-			return Identity{}, err
-		}
+	if err := c.complete(ctx, &id); err != nil {
+		return Identity{}, err
 	}
 	c.identity = id
 	return id, nil

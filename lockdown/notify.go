@@ -97,17 +97,16 @@ func (n *Notifier) Next(ctx context.Context) (string, error) {
 // decodeNotification returns the name in a relayed notification, "" for another
 // message and ErrProxyDeath for the last one.
 func decodeNotification(frame []byte) (string, error) {
-	d, err := decodeDict(frame)
-	if err != nil {
+	var message struct {
+		Command string `plist:"Command"`
+		Name    string `plist:"Name"`
+	}
+	if err := decode(frame, &message); err != nil {
 		return "", err
 	}
-	command, err := d.str("Command")
-	if err != nil {
-		return "", err
-	}
-	switch command {
+	switch message.Command {
 	case "RelayNotification":
-		return d.str("Name")
+		return message.Name, nil
 	case "ProxyDeath":
 		return "", ErrProxyDeath
 	}

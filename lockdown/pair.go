@@ -59,16 +59,15 @@ func (c *Client) Pair(ctx context.Context, rec pairrecord.Record, opts PairOptio
 	if len(opts.ChallengeResponse) > 0 {
 		extra["ChallengeResponse"] = opts.ChallengeResponse
 	}
-	d, err := c.pairing(ctx, "Pair", rec, map[string]any{"PairingOptions": extra})
+	var reply struct {
+		EscrowBag []byte `plist:"EscrowBag"`
+	}
+	err := c.pairing(ctx, "Pair", rec, map[string]any{"PairingOptions": extra}, &reply)
 	if err != nil {
 		return pairrecord.Record{}, err
 	}
-	bag, err := d.data("EscrowBag")
-	if err != nil {
-		return pairrecord.Record{}, inReply("Pair", err)
-	}
-	if len(bag) > 0 {
-		rec.EscrowBag = bag
+	if len(reply.EscrowBag) > 0 {
+		rec.EscrowBag = reply.EscrowBag
 	}
 	return rec, nil
 }
@@ -77,24 +76,22 @@ func (c *Client) Pair(ctx context.Context, rec pairrecord.Record, opts PairOptio
 // this host the trusted one there. Later phones may not know the request;
 // StartSession tells as much.
 func (c *Client) ValidatePair(ctx context.Context, rec pairrecord.Record) error {
-	_, err := c.pairing(ctx, "ValidatePair", rec, nil)
-	return err
+	return c.pairing(ctx, "ValidatePair", rec, nil, nil)
 }
 
 // Unpair makes the phone forget the record. The session under it, if any, does
 // not survive that; Close the Client.
 func (c *Client) Unpair(ctx context.Context, rec pairrecord.Record) error {
-	_, err := c.pairing(ctx, "Unpair", rec, nil)
-	return err
+	return c.pairing(ctx, "Unpair", rec, nil, nil)
 }
 
-func (c *Client) pairing(ctx context.Context, request string, rec pairrecord.Record, more map[string]any) (dict, error) {
+func (c *Client) pairing(ctx context.Context, request string, rec pairrecord.Record, more map[string]any, reply any) error {
 	args := map[string]any{
 		"PairRecord":      public(rec),
 		"ProtocolVersion": protocolVersion,
 	}
 	maps.Copy(args, more)
-	return c.call(ctx, request, args)
+	return c.call(ctx, request, args, reply)
 }
 
 // public is the part of a record that the phone gets: no private key and no

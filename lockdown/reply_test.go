@@ -3,7 +3,6 @@ package lockdown
 import (
 	"encoding/hex"
 	"errors"
-	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -47,34 +46,25 @@ func unhex(t testing.TB, s string) []byte {
 	return b
 }
 
-func TestDecodeReply(t *testing.T) {
+func TestCheckReply(t *testing.T) {
 	request := "<key>Request</key><string>GetValue</string>"
 	for _, tt := range []struct {
 		name  string
 		frame []byte
-		want  dict
 		err   error
 		text  string // part of the error
 	}{
-		{
-			name:  "ios5",
-			frame: xmlDict(request + "<key>Value</key><string>x</string>"),
-			want:  dict{"Request": "GetValue", "Value": "x"},
-		},
-		{
-			name:  "ios4",
-			frame: xmlDict(request + "<key>Result</key><string>Success</string>"),
-			want:  dict{"Request": "GetValue", "Result": "Success"},
-		},
+		{name: "ios5", frame: xmlDict(request + "<key>Value</key><string>x</string>")},
+		{name: "ios4", frame: xmlDict(request + "<key>Result</key><string>Success</string>")},
 		{name: "failure without a name", frame: xmlDict(request + "<key>Result</key><string>Failure</string>"), err: ErrFailure},
 		{name: "refusal without a request", frame: xmlDict("<key>Error</key><string>InvalidHostID</string>"), err: ErrInvalidHostID},
 		{name: "another request", frame: xmlDict("<key>Request</key><string>Pair</string>"), err: ErrProtocol, text: `"Pair"`},
 		{name: "refusal of another request", frame: xmlDict("<key>Request</key><string>Pair</string><key>Error</key><string>InvalidHostID</string>"), err: ErrProtocol, text: `"Pair"`},
 		{name: "no request", frame: xmlDict("<key>Value</key><string>x</string>"), err: ErrProtocol},
 		{name: "empty request", frame: xmlDict("<key>Request</key><string></string>"), err: ErrProtocol},
-		{name: "request is a number", frame: xmlDict("<key>Request</key><integer>1</integer>"), err: ErrProtocol, text: "Request is an integer, want a string"},
-		{name: "error is a number", frame: xmlDict(request + "<key>Error</key><integer>1</integer>"), err: ErrProtocol, text: "Error is an integer"},
-		{name: "result is a boolean", frame: xmlDict(request + "<key>Result</key><true/>"), err: ErrProtocol, text: "Result is a boolean"},
+		{name: "request is a number", frame: xmlDict("<key>Request</key><integer>1</integer>"), err: ErrProtocol, text: `integer of key "Request"`},
+		{name: "error is a number", frame: xmlDict(request + "<key>Error</key><integer>1</integer>"), err: ErrProtocol, text: `integer of key "Error"`},
+		{name: "result is a boolean", frame: xmlDict(request + "<key>Result</key><true/>"), err: ErrProtocol, text: `boolean of key "Result"`},
 		{name: "empty dictionary", frame: xmlDict(""), err: ErrProtocol},
 		{name: "array", frame: xmlPlist("<array/>"), err: ErrProtocol},
 		{name: "string", frame: xmlPlist("<string>x</string>"), err: ErrProtocol},
@@ -84,22 +74,14 @@ func TestDecodeReply(t *testing.T) {
 		{name: "one byte", frame: []byte{0}, err: ErrProtocol},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := decodeReply("GetValue", tt.frame)
-			if !errors.Is(err, tt.err) || !reflect.DeepEqual(got, tt.want) {
-				t.Fatalf("decodeReply = %v, %v; want %v, %v", got, err, tt.want, tt.err)
+			err := checkReply("GetValue", tt.frame)
+			if !errors.Is(err, tt.err) {
+				t.Fatalf("checkReply = %v, want %v", err, tt.err)
 			}
 			if err != nil && !strings.Contains(err.Error(), tt.text) {
 				t.Errorf("error %q does not say %q", err, tt.text)
 			}
 		})
-	}
-}
-
-func TestDecodeBinaryReply(t *testing.T) {
-	got, err := decodeReply("QueryType", unhex(t, binaryQueryType))
-	want := dict{"Request": "QueryType", "Type": "com.apple.mobile.lockdown"}
-	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Fatalf("decodeReply = %v, %v; want %v", got, err, want)
 	}
 }
 
@@ -115,7 +97,7 @@ func TestDecodeChallenge(t *testing.T) {
 		{name: "no data", body: "<key>ExtendedResponse</key><dict><key>PairingChallenge</key><string>x</string></dict>", err: ErrProtocol},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := decodeReply("Pair", xmlDict(head+tt.body))
+			err := checkReply("Pair", xmlDict(head+tt.body))
 			if !errors.Is(err, tt.err) {
 				t.Fatalf("error = %v, want %v", err, tt.err)
 			}
@@ -127,60 +109,64 @@ func TestDecodeChallenge(t *testing.T) {
 	}
 }
 
-func TestAssign(t *testing.T) {
+func TestDecodeValue(t *testing.T) {
 	type colour string
 	type battery struct {
-		Level int64 `plist:"Level"`
+		Level int8 `plist:"Level"`
 	}
 	for _, tt := range []struct {
-		name string
-		to   any // pointer
-		v    any // as the decoder gives it
-		want any
-		err  string
+		name  string
+		value string // XML of the value
+		to    any    // pointer
+		want  any
+		err   string
 	}{
-		{name: "string", to: new(string), v: "x", want: "x"},
-		{name: "named string", to: new(colour), v: "red", want: colour("red")},
-		{name: "data", to: new([]byte), v: []byte{1}, want: []byte{1}},
-		{name: "bool", to: new(bool), v: true, want: true},
-		{name: "int", to: new(int), v: uint64(7), want: 7},
-		{name: "int below zero", to: new(int8), v: int64(-7), want: int8(-7)},
-		{name: "uint16", to: new(uint16), v: uint64(65535), want: uint16(65535)},
-		{name: "real", to: new(float64), v: 1.5, want: 1.5},
-		{name: "real of half width", to: new(float64), v: float32(1.5), want: 1.5},
-		{name: "any", to: new(any), v: "x", want: "x"},
-		{name: "dictionary", to: new(map[string]any), v: map[string]any{"a": "b"}, want: map[string]any{"a": "b"}},
-		{name: "struct", to: new(battery), v: map[string]any{"Level": uint64(93), "Other": true}, want: battery{93}},
-		{name: "strings", to: new([]string), v: []any{"a", "b"}, want: []string{"a", "b"}},
+		{name: "string", value: "<string>x</string>", to: new(string), want: "x"},
+		{name: "empty string", value: "<string></string>", to: new(string), want: ""},
+		{name: "named string", value: "<string>red</string>", to: new(colour), want: colour("red")},
+		{name: "data", value: "<data>AQ==</data>", to: new([]byte), want: []byte{1}},
+		{name: "bool", value: "<true/>", to: new(bool), want: true},
+		{name: "int", value: "<integer>7</integer>", to: new(int), want: 7},
+		{name: "below zero", value: "<integer>-7</integer>", to: new(int8), want: int8(-7)},
+		{name: "any", value: "<string>x</string>", to: new(any), want: "x"},
+		{name: "dictionary", value: "<dict><key>a</key><string>b</string></dict>", to: new(map[string]any), want: map[string]any{"a": "b"}},
+		{name: "struct", value: "<dict><key>Level</key><integer>93</integer><key>Other</key><true/></dict>", to: new(battery), want: battery{93}},
+		{name: "strings", value: "<array><string>a</string><string>b</string></array>", to: new([]string), want: []string{"a", "b"}},
 
-		{name: "uint16 too large", to: new(uint16), v: uint64(70000), err: "Key is 70000, which does not fit"},
-		{name: "uint16 below zero", to: new(uint16), v: int64(-1), err: "Key is -1, which does not fit"},
-		{name: "int64 too large", to: new(int64), v: uint64(math.MaxUint64), err: "does not fit"},
-		{name: "string for int", to: new(int), v: "7", err: "Key is a string, want an integer"},
-		{name: "int for string", to: new(string), v: uint64(7), err: "Key is an integer, want a string"},
-		{name: "string for data", to: new([]byte), v: "x", err: "Key is a string, want data"},
-		{name: "data for strings", to: new([]string), v: []byte("x"), err: "Key is data, want an array"},
-		{name: "int for bool", to: new(bool), v: uint64(1), err: "Key is an integer, want a boolean"},
-		{name: "array for struct", to: new(battery), v: []any{"a"}, err: "Key is an array, want a dictionary"},
-		{name: "wrong kind within", to: new(battery), v: map[string]any{"Level": "x"}, err: "Key"},
-		{name: "missing", to: new(string), v: nil, err: "Key is missing"},
+		{name: "too large", value: "<integer>70000</integer>", to: new(uint16), err: "Value"},
+		{name: "below zero unsigned", value: "<integer>-1</integer>", to: new(uint16), err: "Value"},
+		{name: "string for int", value: "<string>7</string>", to: new(int), err: `string of key "Value"`},
+		{name: "int for string", value: "<integer>7</integer>", to: new(string), err: `integer of key "Value"`},
+		{name: "string for data", value: "<string>x</string>", to: new([]byte), err: `string of key "Value"`},
+		{name: "int for bool", value: "<integer>1</integer>", to: new(bool), err: `integer of key "Value"`},
+		{name: "array for struct", value: "<array/>", to: new(battery), err: `array of key "Value"`},
+		{name: "wrong kind within", value: "<dict><key>Level</key><string>x</string></dict>", to: new(battery), err: `string of key "Value.Level"`},
+		{name: "too large within", value: "<dict><key>Level</key><integer>128</integer></dict>", to: new(battery), err: `"Value.Level"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			err := assign(tt.to, tt.v, "Key")
+			before := reflect.ValueOf(tt.to).Elem().Interface()
+			found, err := decodeValue(xmlDict("<key>Request</key><string>GetValue</string><key>Value</key>"+tt.value), tt.to)
+			got := reflect.ValueOf(tt.to).Elem().Interface()
 			if tt.err != "" {
 				if !errors.Is(err, ErrProtocol) || !strings.Contains(err.Error(), tt.err) {
-					t.Fatalf("assign = %v, want ErrProtocol with %q", err, tt.err)
+					t.Fatalf("decodeValue = %v, want ErrProtocol with %q", err, tt.err)
+				}
+				if !reflect.DeepEqual(got, before) {
+					t.Errorf("value is %#v after an error, want it as it was", got)
 				}
 				return
 			}
-			if got := reflect.ValueOf(tt.to).Elem().Interface(); err != nil || !reflect.DeepEqual(got, tt.want) {
-				t.Fatalf("assign = %#v, %v; want %#v", got, err, tt.want)
+			if err != nil || !found || !reflect.DeepEqual(got, tt.want) {
+				t.Fatalf("decodeValue = %#v, %v, %v; want %#v", got, found, err, tt.want)
 			}
 		})
 	}
+	if found, err := decodeValue(xmlDict(""), new(string)); found || err != nil {
+		t.Errorf("no value = %v, %v", found, err)
+	}
 	for _, to := range []any{nil, "x", (*string)(nil)} {
-		if err := assign(to, "x", "Key"); err == nil || errors.Is(err, ErrProtocol) {
-			t.Errorf("assign to %#v = %v, want the caller's mistake", to, err)
+		if _, err := decodeValue(xmlDict(""), to); err == nil || errors.Is(err, ErrProtocol) {
+			t.Errorf("decode into %#v = %v, want the caller's mistake", to, err)
 		}
 	}
 }

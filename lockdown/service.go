@@ -32,18 +32,17 @@ func (c *Client) StartService(ctx context.Context, name string, escrow bool) (Se
 		}
 		args["EscrowBag"] = c.record.EscrowBag
 	}
-	d, err := c.call(ctx, "StartService", args)
-	if err != nil {
+	var reply struct {
+		Port uint16 `plist:"Port"`
+		TLS  bool   `plist:"EnableServiceSSL"`
+	}
+	if err := c.call(ctx, "StartService", args, &reply); err != nil {
 		return Service{}, err
 	}
-	svc := Service{Name: name}
-	if svc.Port, err = d.port("Port"); err == nil {
-		svc.SSL, err = d.boolean("EnableServiceSSL")
+	if reply.Port == 0 {
+		return Service{}, fmt.Errorf("lockdown StartService %s: %w: Port is missing", name, ErrProtocol)
 	}
-	if err != nil {
-		return Service{}, inReply("StartService", err)
-	}
-	return svc, nil
+	return Service{Name: name, Port: reply.Port, SSL: reply.TLS}, nil
 }
 
 // DialService connects to a started service, with TLS if it asks for that. The

@@ -22,11 +22,11 @@ func TestStartService(t *testing.T) {
 		{name: "tls", inside: port("<integer>65535</integer>") + "<key>EnableServiceSSL</key><true/>", want: Service{"com.apple.afc", 65535, true}},
 		{name: "no tls", inside: port("<integer>1</integer>") + "<key>EnableServiceSSL</key><false/>", want: Service{"com.apple.afc", 1, false}},
 		{name: "no port", err: ErrProtocol, text: "Port is missing"},
-		{name: "port 0", inside: port("<integer>0</integer>"), err: ErrProtocol, text: "Port is 0"},
-		{name: "port too large", inside: port("<integer>70000</integer>"), err: ErrProtocol, text: "Port is 70000"},
-		{name: "port below zero", inside: port("<integer>-1</integer>"), err: ErrProtocol, text: "Port is -1"},
-		{name: "port a string", inside: port("<string>49152</string>"), err: ErrProtocol, text: "Port is a string, want an integer"},
-		{name: "tls a string", inside: port("<integer>1</integer>") + "<key>EnableServiceSSL</key><string>x</string>", err: ErrProtocol, text: "EnableServiceSSL is a string, want a boolean"},
+		{name: "port 0", inside: port("<integer>0</integer>"), err: ErrProtocol, text: "Port is missing"},
+		{name: "port too large", inside: port("<integer>70000</integer>"), err: ErrProtocol, text: `"Port"`},
+		{name: "port below zero", inside: port("<integer>-1</integer>"), err: ErrProtocol, text: `"Port"`},
+		{name: "port a string", inside: port("<string>49152</string>"), err: ErrProtocol, text: `string of key "Port"`},
+		{name: "tls a string", inside: port("<integer>1</integer>") + "<key>EnableServiceSSL</key><string>x</string>", err: ErrProtocol, text: `string of key "EnableServiceSSL"`},
 		{name: "invalid", inside: "<key>Error</key><string>InvalidService</string>", err: ErrInvalidService},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -42,27 +42,26 @@ func (c *Client) StartSession(ctx context.Context, rec pairrecord.Record) error 
 	if rec.SystemBUID != "" {
 		args["SystemBUID"] = rec.SystemBUID
 	}
-	d, err := c.call(ctx, "StartSession", args)
-	if err != nil {
+	var reply struct {
+		SessionID string `plist:"SessionID"`
+		TLS       bool   `plist:"EnableSessionSSL"`
+	}
+	err = c.call(ctx, "StartSession", args, &reply)
+	if err == nil && reply.SessionID == "" {
+		err = fmt.Errorf("lockdown StartSession: %w: SessionID is missing", ErrProtocol)
+	}
+	switch {
+	case isRefusal(err):
 		return err
+	case err != nil:
+		return c.fail(err) // who knows what the phone speaks now
 	}
-	sessionID, err := d.str("SessionID")
-	if err == nil && sessionID == "" {
-		err = fmt.Errorf("%w: SessionID is missing", ErrProtocol)
-	}
-	var ssl bool
-	if err == nil {
-		ssl, err = d.boolean("EnableSessionSSL")
-	}
-	if err != nil {
-		return c.fail(inReply("StartSession", err))
-	}
-	if ssl {
+	if reply.TLS {
 		if err := c.do(ctx, c.handshake(tlsCfg)); err != nil {
 			return fmt.Errorf("lockdown StartSession: %w", err)
 		}
 	}
-	c.sessionID, c.record = sessionID, rec
+	c.sessionID, c.record = reply.SessionID, rec
 	return nil
 }
 
@@ -75,7 +74,7 @@ func (c *Client) StopSession(ctx context.Context) error {
 	if c.sessionID == "" {
 		return ErrNoSession
 	}
-	_, err := c.call(ctx, "StopSession", map[string]any{"SessionID": c.sessionID})
+	err := c.call(ctx, "StopSession", map[string]any{"SessionID": c.sessionID}, nil)
 	if err != nil {
 		return err
 	}
