@@ -1,0 +1,101 @@
+# make help lists the targets.
+
+GO           ?= go
+PREFIX       ?= /usr
+DESTDIR      ?=
+SBINDIR      ?= $(PREFIX)/sbin
+GOTEST_FLAGS ?= -race -shuffle=on -count=1 -timeout 20m
+FUZZTIME     ?= 5m
+STATICCHECK  ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# X.Y.Z+gHASH: one semantic version, as clients parse it.
+VERSION := $(shell cat VERSION)$(shell git rev-parse --short=12 HEAD 2>/dev/null | sed 's/^/+g/')
+BUILD   := -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+
+.DEFAULT_GOAL := help
+
+## help: list the targets
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST) | awk -F': ' '{ printf "  %-12s %s\n", $$1, $$2 }'
+
+## demo: set up, then show real tools at work with a virtual iPhone
+demo: setup
+	@$(GO) run ./e2e/demo
+
+## test: set up, then lint and run every test
+test: setup lint test-race test-plain test-clean
+
+## build: build the daemon and the virtual phone's remote control into bin/
+build:
+	$(GO) build $(BUILD) -o bin/ ./cmd/...
+
+## setup: install the packages that demo and test need
+setup:
+	@./.ci/setup
+
+## test-race: run every test under the race detector
+test-race:
+	$(GO) test $(GOTEST_FLAGS) ./...
+
+## test-plain: run the allocation tests and each benchmark once, without it
+test-plain:
+	$(GO) test -count=1 -run 'Alloc' -bench . -benchtime 1x ./...
+
+# Tests write below temporary directories only.
+test-clean:
+	@if [ -d .git ] && [ -n "$$(git status --porcelain --untracked-files=normal)" ]; then \
+		echo 'uncommitted or new files in the tree; a test must not make any:'; git status --short; \
+		[ -z "$$CI" ] || exit 1; fi
+
+## short: run the quick tests only
+short:
+	$(GO) test -short -shuffle=on ./...
+
+## lint: gofmt, go vet, staticcheck, tidy go.mod
+lint: fmt-check vet tidy-check
+	$(STATICCHECK) ./...
+	$(STATICCHECK) -tags virtualphone ./cmd/usbmuxd
+
+## fmt-check: fail on files that gofmt would change
+fmt-check:
+	@files=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$files" ] || { echo "gofmt -w $$files"; exit 1; }
+
+## vet: go vet, with and without the virtual phone in the daemon
+vet:
+	$(GO) vet ./...
+	$(GO) vet -tags virtualphone ./cmd/usbmuxd
+
+## tidy-check: fail if go.mod is not tidy
+tidy-check:
+	$(GO) mod tidy -diff
+
+## bench: run the benchmarks ten times, for benchstat
+bench:
+	$(GO) test -run xxx -bench . -count 10 ./mux ./socket
+
+## fuzz: run every fuzz target for FUZZTIME each
+fuzz:
+	@for p in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+			echo "$$p $$f"; \
+			$(GO) test -run xxx -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+		done; \
+	done
+
+## cover: write and sum up the coverage of all tests
+cover:
+	$(GO) test -coverprofile cover.out -coverpkg ./... ./... && $(GO) tool cover -func cover.out | tail -1
+
+## install: install the daemon below DESTDIR and PREFIX
+install: build
+	install -D -m 0755 bin/usbmuxd $(DESTDIR)$(SBINDIR)/usbmuxd
+
+## uninstall: remove what install has put there
+uninstall:
+	rm -f $(DESTDIR)$(SBINDIR)/usbmuxd
+
+## clean: remove what was built
+clean:
+	rm -rf bin dist cover.out
+
+.PHONY: help demo test build setup test-race test-plain test-clean short lint fmt-check vet tidy-check bench fuzz cover install uninstall clean

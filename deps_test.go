@@ -1,0 +1,125 @@
+package gomuxd_test
+
+import (
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// arrows lists which packages of ours each package may import, outside its
+// tests; a trailing slash stands for all below. Nothing points back.
+var arrows = map[string]struct {
+	to  []string
+	why string
+}{
+	"hotplug":              {nil, "an event source knows no one"},
+	"plist":                {nil, "the leaf that all decode with"},
+	"mux":                  {nil, "TCP over a pipe; knows nothing of USB, sockets or property lists"},
+	"mux/muxtest":          {nil, "an in-memory pipe"},
+	"socket":               {[]string{"plist"}, "takes devices and records as interfaces"},
+	"pairrecord":           {[]string{"plist"}, "files of property lists"},
+	"lockdown":             {[]string{"pairrecord", "plist"}, "speaks property lists, makes records"},
+	"virtualphone":         {[]string{"plist", "virtualphone/"}, "never mux: a shared mistake must not hide"},
+	"virtualphone/service": {[]string{"plist"}, "what runs on a phone"},
+	"cmd/usbmuxd":          {[]string{"hotplug", "mux", "socket", "lockdown", "pairrecord"}, "the only place that knows everything"},
+	"cmd/virtualphone":     {[]string{"virtualphone"}, "a remote control"},
+	"e2e":                  {nil, "sees programs from outside"},
+	"e2e/demo":             {[]string{"e2e", "virtualphone/", "virtualphone"}, "needs the phone's test streams"},
+}
+
+// externals lists who may import what of others; all else is free.
+var externals = map[string]struct{ by, why string }{
+	"howett.net/plist":        {"plist", "unsafe on hostile input without the guard"},
+	"github.com/google/gousb": {"usb", "the only package that touches libusb"},
+	"github.com/spf13/pflag":  {"cmd/", "flags belong to commands"},
+	"github.com/coreos/":      {"cmd/", "so does systemd"},
+	"go.uber.org/zap/zaptest": {"-", "not in programs"},
+	"C":                       {"-", "no cgo of our own"},
+}
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+	CgoFiles   []string
+}
+
+// list asks the go command for our packages.
+func list(t *testing.T, args ...string) []pkg {
+	t.Helper()
+	out, err := exec.Command("go", append([]string{"list", "-json=ImportPath,Imports,CgoFiles"}, args...)...).Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []pkg
+	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
+		var p pkg
+		if err := dec.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+func TestArrows(t *testing.T) {
+	for _, p := range list(t, "./...") {
+		name := strings.TrimPrefix(p.ImportPath, "gomuxd/")
+		if name == "gomuxd" {
+			continue // this test
+		}
+		rule, ok := arrows[name]
+		if !ok {
+			t.Errorf("package %s is not in the table of arrows", name)
+			continue
+		}
+		for _, i := range p.Imports {
+			if ours, is := strings.CutPrefix(i, "gomuxd/"); is {
+				if !allowed(rule.to, ours) {
+					t.Errorf("%s must not import %s: %s", name, ours, rule.why)
+				}
+				continue
+			}
+			for prefix, e := range externals {
+				if strings.HasPrefix(i, prefix) && (prefix != "C" || i == "C") && !strings.HasPrefix(name, e.by) {
+					t.Errorf("%s must not import %s: %s", name, i, e.why)
+				}
+			}
+		}
+	}
+}
+
+func allowed(to []string, name string) bool {
+	return slices.ContainsFunc(to, func(a string) bool {
+		return a == name || strings.HasSuffix(a, "/") && strings.HasPrefix(name, a)
+	})
+}
+
+// TestNoPhoneInTheShippedDaemon asserts that the virtual phone is only in the
+// build made for the demo.
+func TestNoPhoneInTheShippedDaemon(t *testing.T) {
+	deps := func(args ...string) bool {
+		for _, p := range list(t, append(args, "-deps", "./cmd/usbmuxd")...) {
+			if strings.HasPrefix(p.ImportPath, "gomuxd/virtualphone") {
+				return true
+			}
+		}
+		return false
+	}
+	if deps() {
+		t.Error("the shipped daemon contains the virtual phone")
+	}
+	if !deps("-tags", "virtualphone") {
+		t.Error("the demo's daemon contains no virtual phone")
+	}
+}
+
+// TestNoCgo asserts that the core builds without a C compiler.
+func TestNoCgo(t *testing.T) {
+	cmd := exec.Command("go", "build", "./mux", "./socket", "./lockdown", "./pairrecord", "./virtualphone/...", "./plist", "./hotplug")
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0", "CC=false")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
