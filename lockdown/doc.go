@@ -46,7 +46,9 @@
 //
 //   - iOS 1 to 4 answer with Result (Success or Failure) and put the name into
 //     Error; iOS 5 and later leave Result out and only errors carry Error.
-//   - Below iOS 4 certificates are signed with SHA-1, later with SHA-256.
+//   - Below iOS 4 certificates are signed with SHA-1, later with SHA-256. So they
+//     are for a phone that does not tell its version; libimobiledevice takes SHA-1
+//     then.
 //   - Below iOS 10 the phone may stumble over a modern ClientHello: TLS 1.0 is
 //     all that is offered. watchOS and visionOS count their own years (watchOS 3
 //     and visionOS 1 are already newer), so the class decides too.
@@ -67,7 +69,8 @@
 //
 // # Sources
 //
-// The public headers and documentation of libimobiledevice (names and numbers
-// of the errors, request keys), observation of the traffic of its tools, and the
-// public documentation of pymobiledevice3 and go-ios (supervised pairing).
+// Names and numbers of the errors: libimobiledevice's public header lockdown.h.
+// Requests, pairing parameters and quirks: notes on what the C usbmuxd,
+// libimobiledevice, pymobiledevice3 and go-ios send and expect. Quirks of systems
+// before iOS 10 come from those notes alone.
 package lockdown

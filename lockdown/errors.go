@@ -142,19 +142,23 @@ func (n ErrorName) Number() int {
 	return numberUnknown
 }
 
-// maxName is how much of an unknown error name is shown, in bytes.
-const maxName = 64
-
-// Error returns the name; an unknown one is quoted and cut, since it is text
-// from outside.
+// Error returns the name; an unknown one is quoted and cut.
 func (n ErrorName) Error() string {
-	switch {
-	case n.Known():
+	if n.Known() {
 		return string(n)
-	case len(n) > maxName:
-		return fmt.Sprintf("%q...", string(n[:maxName]))
 	}
-	return fmt.Sprintf("%q", string(n))
+	return quote(string(n))
+}
+
+// maxQuote is how much of a phone's text an error shows, in bytes.
+const maxQuote = 64
+
+// quote makes text from a phone fit for an error.
+func quote(s string) string {
+	if len(s) > maxQuote {
+		return fmt.Sprintf("%q...", s[:maxQuote])
+	}
+	return fmt.Sprintf("%q", s)
 }
 
 // Error is the phone's refusal of one request. The connection is still good.

@@ -87,10 +87,17 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestUnknownNameIsQuotedAndCut(t *testing.T) {
-	hostile := ErrorName("\x1b[2J" + strings.Repeat("A", 1<<16))
-	if s := hostile.Error(); len(s) > 100 || strings.Contains(s, "\x1b") {
-		t.Errorf("text of a hostile name has %d bytes: %.100q", len(s), s)
+func TestTextOfThePhoneIsQuotedAndCut(t *testing.T) {
+	hostile := "&#127;[2J" + strings.Repeat("A", 1<<16)
+	for _, inside := range []string{
+		"<key>Error</key><string>" + hostile + "</string>",
+		"<key>Result</key><string>" + hostile + "</string>",
+		"<key>Request</key><string>" + hostile + "</string>",
+	} {
+		err := checkReply("Pair", xmlDict(inside))
+		if err == nil || len(err.Error()) > 200 || strings.Contains(err.Error(), "\x7f") {
+			t.Errorf("text of a hostile reply is %.200q", err)
+		}
 	}
 }
 

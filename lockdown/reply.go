@@ -28,7 +28,7 @@ func checkReply(request string, message []byte) error {
 		return err
 	}
 	if reply.Request != request && reply.Request != "" {
-		return fmt.Errorf("%w: reply to %q instead of %s", ErrProtocol, reply.Request, request)
+		return fmt.Errorf("%w: reply to %s instead of %s", ErrProtocol, quote(reply.Request), request)
 	}
 	name := ErrorName(reply.Error)
 	if name == "" && reply.Result != "Success" {
