@@ -75,6 +75,14 @@ type plistRequest struct {
 // dictionary, or has no MessageType; a MessageType that nobody knows gives
 // cmdUnknown. The result does not refer to payload, except record.
 func decodePlistRequest(payload []byte) (request, bool) {
+	if r, ok := scanRequest(payload); ok {
+		return r, true
+	}
+	return decodeAnyRequest(payload)
+}
+
+// decodeAnyRequest is decodePlistRequest without the shortcut.
+func decodeAnyRequest(payload []byte) (request, bool) {
 	var p plistRequest
 	if err := plist.Unmarshal(payload, &p); err != nil {
 		return request{}, false
