@@ -51,6 +51,7 @@ var conformance = []struct {
 	{"Half-close by client", testHalfClose},
 	{"Flush on device close", testFlush},
 	{"TCP -S", testTCP},
+	{"Socket re-creation", testRecreation},
 	{"Wi-Fi / network devices", testNetworkDevice},
 	{"Many clients", testManyClients},
 }

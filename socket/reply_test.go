@@ -1,0 +1,126 @@
+package socket
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"gomuxd/plist"
+)
+
+// Sizes seen in logs of usbmuxd and its clients.
+func TestReplySizes(t *testing.T) {
+	reg := NewRegistry()
+	list, err := reg.deviceList()
+	if err != nil {
+		t.Fatal(err)
+	}
+	buid, err := plist.MarshalXML(buidReply{"30142955-4440-9437-9208-051516ABCDEF"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name string
+		got  []byte
+		want int
+	}{
+		{"Result 0", appendResult(nil, versionPlist, 1, 0), headerSize + 278},
+		{"Detached 1", detachedEvent(1, USB).plist, headerSize + 282},
+		{"empty DeviceList", list, 221},
+		{"BUID", buid, 260},
+		{"binary Result", appendResult(nil, versionBinary, 1, 0), 20},
+		{"binary record", appendRecord(nil, 1, usbInfo()), 284},
+	} {
+		if len(tt.got) != tt.want {
+			t.Errorf("%s: %d bytes, want %d:\n%s", tt.name, len(tt.got), tt.want, tt.got)
+		}
+	}
+}
+
+// The assembled messages are what the encoder would write.
+func TestAssembledMessages(t *testing.T) {
+	for _, n := range []uint32{0, 1, 2, 3, 6, 22, 110, 1<<31 - 1} {
+		for head, v := range map[string]any{
+			xmlResult: struct {
+				MessageType string
+				Number      uint32
+			}{"Result", n},
+			xmlDetached: struct {
+				MessageType string
+				DeviceID    uint32
+			}{"Detached", n},
+			xmlPaired: struct {
+				MessageType string
+				DeviceID    uint32
+			}{"Paired", n},
+		} {
+			payload, err := plist.MarshalXML(v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := appendNumber(nil, head, 9, n), appendPlist(nil, 9, payload); !bytes.Equal(got, want) {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+		}
+	}
+}
+
+func TestAttachedBytes(t *testing.T) {
+	e, err := attachedEvent(1, usbInfo())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
+<plist version="1.0">
+<dict>
+	<key>MessageType</key>
+	<string>Attached</string>
+	<key>DeviceID</key>
+	<integer>1</integer>
+	<key>Properties</key>
+	<dict>
+		<key>ConnectionSpeed</key>
+		<integer>480000000</integer>
+		<key>ConnectionType</key>
+		<string>USB</string>
+		<key>DeviceID</key>
+		<integer>1</integer>
+		<key>LocationID</key>
+		<integer>65540</integer>
+		<key>ProductID</key>
+		<integer>4776</integer>
+		<key>SerialNumber</key>
+		<string>00008110-001C20223E29401E</string>
+		<key>UDID</key>
+		<string>00008110-001C20223E29401E</string>
+		<key>USBSerialNumber</key>
+		<string>00008110001C20223E29401E</string>
+	</dict>
+</dict>
+</plist>
+`
+	if got := string(e.plist[headerSize:]); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if h := decodeHeader((*[headerSize]byte)(e.plist)); h != (header{uint32(len(want)) + 16, 1, 8, 0}) {
+		t.Errorf("header %+v", h)
+	}
+}
+
+func TestListenerListKeys(t *testing.T) {
+	b, err := plist.MarshalXML(listenerListReply{[]listenerEntry{{BundleID: "b", IDString: "3-p", ProgName: "p", KLibUSBMuxVersion: 3}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for _, line := range strings.Split(string(b), "\n") {
+		if _, rest, ok := strings.Cut(line, "\t\t\t<key>"); ok {
+			keys = append(keys, strings.TrimSuffix(rest, "</key>"))
+		}
+	}
+	want := "Blacklisted,BundleID,ConnType,ID String,ProgName,kLibUSBMuxVersion"
+	if got := strings.Join(keys, ","); got != want {
+		t.Errorf("keys %s, want %s:\n%s", got, want, b)
+	}
+}
