@@ -3,9 +3,7 @@ package lockdown
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 )
 
@@ -48,7 +46,9 @@ func (c *Client) StartService(ctx context.Context, name string, escrow bool) (Se
 // DialService connects to a started service, with TLS if it asks for that. The
 // caller must Close the connection, which is independent of the Client's.
 //
-// A phone that hangs up without ending TLS properly is a plain io.EOF.
+// A phone that hangs up without close_notify, as they do, is a plain io.EOF if it
+// does so between two TLS records: crypto/tls sees to that. Within a record it is
+// io.ErrUnexpectedEOF.
 func (c *Client) DialService(ctx context.Context, svc Service) (net.Conn, error) {
 	conn, err := c.dialService(ctx, svc)
 	if err != nil {
@@ -76,16 +76,5 @@ func (c *Client) dialService(ctx context.Context, svc Service) (net.Conn, error)
 	if err := l.do(ctx, l.handshake(cfg)); err != nil {
 		return nil, err
 	}
-	return serviceConn{l.conn.(*tls.Conn)}, nil
-}
-
-// serviceConn is TLS to a phone, which ends with the TCP connection.
-type serviceConn struct{ *tls.Conn }
-
-func (c serviceConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		err = io.EOF
-	}
-	return n, err
+	return l.conn, nil
 }

@@ -60,6 +60,7 @@ func TestServiceInSession(t *testing.T) {
 			p.openSession("iPhone", "17.5", phoneCfg)
 			p.expect("StartService", "<key>EscrowBag</key>"+data([]byte("bag")))
 			p.reply("StartService", "<key>Port</key><integer>50001</integer><key>EnableServiceSSL</key><true/>")
+			start(p, 50006, "<true/>")
 			start(p, 50002, "<false/>")
 			start(p, 50003, "<true/>")
 			start(p, 50004, "<true/>")
@@ -70,6 +71,14 @@ func TestServiceInSession(t *testing.T) {
 				p.fatalf("handshake: %v", err)
 			}
 			_, _ = io.WriteString(p.conn, "secret")
+		},
+		50006: func(p *phone) { // ends within a record
+			raw := p.conn
+			if err := p.secure(phoneCfg); err != nil {
+				p.fatalf("handshake: %v", err)
+			}
+			_, _ = io.WriteString(p.conn, "half")
+			_, _ = raw.Write([]byte{0x17, 0x03, 0x03, 0x00, 0x40, 1, 2, 3})
 		},
 		50002: func(p *phone) { _, _ = io.WriteString(p.conn, "plain") },
 		50003: func(p *phone) { // another phone's key
@@ -83,7 +92,10 @@ func TestServiceInSession(t *testing.T) {
 	if err := c.StartSession(ctx, rec); err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range []string{"secret", "plain"} {
+	for i, tt := range []struct {
+		want string
+		err  error
+	}{{"secret", nil}, {"half", io.ErrUnexpectedEOF}, {"plain", nil}} {
 		svc, err := c.StartService(ctx, "x", i == 0)
 		if err != nil {
 			t.Fatal(err)
@@ -93,8 +105,8 @@ func TestServiceInSession(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := io.ReadAll(conn)
-		if err != nil || string(got) != want {
-			t.Errorf("service sent %q, %v; want %q and EOF", got, err, want)
+		if !errors.Is(err, tt.err) || string(got) != tt.want {
+			t.Errorf("service sent %q, %v; want %q, %v", got, err, tt.want, tt.err)
 		}
 		conn.Close()
 	}
