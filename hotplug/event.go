@@ -75,11 +75,11 @@ type Device struct {
 	Address   int    // devnum, 1 to 127
 	Vendor    uint16 // idVendor
 	Product   uint16 // idProduct
+	BcdDevice uint16 // release number of the device, 0x1402 = 14.02
 	Serial    string // as sysfs shows it, without hyphen; "" when it has none or it is not readable yet
 	Node      string // "/dev/bus/usb/001/005"
 	Speed     uint64 // negotiated, in bits per second; 0 if unknown
 	Kind      Kind
-	BcdDevice uint16 // release number of the device, 0x1402 = 14.02
 }
 
 // Event is one step of the world as Monitor.Run reports it. For every path the
