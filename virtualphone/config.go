@@ -27,9 +27,10 @@ type Config struct {
 	MuxMajor      int // mux version it answers, default 2; others for refused versions
 	MaxPacketSize int // bulk packet size in bytes, default 512, super speed 1024
 
-	OwnKey   bool // a device key of its own instead of the one phones of a process share
-	Behavior Behavior
-	Faults   Faults
+	OwnKey            bool // a device key of its own instead of the one phones of a process share
+	Behavior          Behavior
+	HeartbeatInterval time.Duration // of com.apple.mobile.heartbeat, default 10 s
+	Faults            Faults
 
 	Log *zap.Logger // nil = none
 }

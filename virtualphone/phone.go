@@ -2,12 +2,17 @@ package virtualphone
 
 import (
 	"context"
+	"crypto/rsa"
+	"crypto/x509"
 	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
+
+	"gomuxd/virtualphone/service"
 )
 
 // Handler serves one connection to a phone port. The phone runs it on a
@@ -36,6 +41,30 @@ type Phone struct {
 
 	portsMu sync.Mutex // guards ports
 	ports   ports
+
+	deviceKey     func() *rsa.PrivateKey
+	notifications *service.Notifications
+	syslog        *service.Syslog
+	fs            *service.FS
+
+	mu          sync.Mutex    // guards all below
+	changes     chan struct{} // closed and replaced at every change of State
+	behavior    Behavior
+	passcode    string
+	locked      bool
+	sinceBoot   bool // locked and never unlocked since boot
+	dialog      Dialog
+	asking      asker       // whom the dialog is about
+	dialogTimer *time.Timer // of a dialog that is still to come
+	granted     answers     // may pair at the next try
+	denied      answers     // refused until the next plug
+	supervisors []*x509.Certificate
+	hosts       map[string]*host // trusted, by HostID
+	values      values
+	clockSkew   time.Duration // set by hosts, added to the time
+	services    map[string]offered
+	failNext    map[string][]string
+	failAlways  map[string]string
 }
 
 // New makes a phone, not plugged in yet. The caller must Close it.
@@ -44,11 +73,32 @@ func New(cfg Config) (*Phone, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	p := &Phone{cfg: cfg, log: cfg.Log.With(zap.String("udid", cfg.UDID))}
+	p := &Phone{
+		cfg: cfg, log: cfg.Log.With(zap.String("udid", cfg.UDID)),
+		deviceKey:     sharedDeviceKey,
+		notifications: service.NewNotifications(),
+		syslog:        service.NewSyslog(),
+		fs:            service.NewFS(),
+		changes:       make(chan struct{}),
+		behavior:      cfg.Behavior,
+		passcode:      cfg.Passcode,
+		locked:        cfg.Locked,
+		sinceBoot:     cfg.Locked,
+		dialog:        NoDialog,
+		hosts:         make(map[string]*host),
+		values:        sampleValues(&cfg),
+		failNext:      make(map[string][]string),
+		failAlways:    make(map[string]string),
+	}
+	if cfg.OwnKey {
+		p.deviceKey = sync.OnceValue(makeDeviceKey)
+	}
 	p.faults.Store(&cfg.Faults)
 	p.ports.fixed = make(map[uint16]Handler)
 	p.ports.once = make(map[uint16]Handler)
 	p.registerTestPorts()
+	p.registerServices()
+	p.HandlePort(LockdownPort, p.lockdownd)
 	return p, nil
 }
 
@@ -80,6 +130,7 @@ func (p *Phone) Plug() (*Cable, error) {
 	}
 	c := newCable(p)
 	p.cable.Store(c)
+	p.noteChange()
 	for _, w := range p.watchers {
 		w(c)
 	}
@@ -101,6 +152,7 @@ func (p *Phone) unplug(c *Cable) {
 	p.cable.Store(nil)
 	old.end()
 	p.forgetOncePorts()
+	p.pulled()
 	for _, w := range p.watchers {
 		w(nil)
 	}

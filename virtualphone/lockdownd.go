@@ -1,0 +1,158 @@
+package virtualphone
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+
+	"go.uber.org/zap"
+
+	"gomuxd/virtualphone/service"
+)
+
+// lockdownType is the answer to QueryType of a phone in normal mode.
+const lockdownType = "com.apple.mobile.lockdown"
+
+// dialogue is one connection to lockdownd. Only its own goroutine touches it.
+type dialogue struct {
+	p   *Phone
+	ctx context.Context
+
+	raw    net.Conn
+	plain  *bufio.Reader // of raw; TLS records are taken from it one by one
+	secure *tls.Conn     // while a session is on
+
+	session string // SessionID, "" without one
+	host    *host  // of the session
+
+	challenge   []byte // what a supervisor is to sign
+	after       func() // runs when the reply is out
+	lastRequest bool   // the dialogue ends after the reply
+	failure     error  // of what ran after the reply
+}
+
+// lockdownd serves port 62078.
+func (p *Phone) lockdownd(ctx context.Context, c net.Conn) {
+	defer c.Close()
+	stop := context.AfterFunc(ctx, func() { c.Close() })
+	defer stop()
+	d := &dialogue{p: p, ctx: ctx, raw: c, plain: bufio.NewReader(c)}
+	for !d.lastRequest {
+		if err := d.turn(); err != nil {
+			p.log.Debug("lockdown dialogue ended", zap.Error(err))
+			return
+		}
+	}
+}
+
+// turn handles one request.
+func (d *dialogue) turn() error {
+	var (
+		m      request
+		binary bool
+		err    error
+	)
+	if d.secure != nil {
+		m, binary, err = readRequest(d.secure)
+	} else {
+		m, binary, err = readRequest(d.plain)
+	}
+	if err != nil {
+		return err
+	}
+	a, err := d.answer(&m)
+	if a == nil {
+		a = answer{}
+	}
+	a["Request"] = m.Request
+	old := d.p.cfg.iOS() < 8 // later ones leave Result out
+	var named lockdownError
+	switch {
+	case errors.As(err, &named):
+		a["Error"] = string(named)
+		if old {
+			a["Result"] = "Failure"
+		}
+	case err != nil:
+		return err
+	case old:
+		a["Result"] = "Success"
+	}
+	if d.secure != nil {
+		err = service.WritePlist(d.secure, a, binary)
+	} else {
+		err = service.WritePlist(d.raw, a, binary)
+	}
+	if err != nil {
+		return err
+	}
+	return d.switchOver()
+}
+
+// answer decides. A lockdownError becomes the reply's Error; any other error
+// ends the connection.
+func (d *dialogue) answer(m *request) (answer, error) {
+	if e := d.p.forcedError(m.Request); e != "" {
+		return nil, lockdownError(e)
+	}
+	switch m.Request {
+	case "QueryType":
+		return answer{"Type": lockdownType}, nil
+	case "GetValue":
+		return d.getValue(m)
+	case "SetValue":
+		return d.setValue(m)
+	case "RemoveValue":
+		return d.removeValue(m)
+	case "Pair":
+		return d.pair(m)
+	case "ValidatePair":
+		return d.validatePair(m)
+	case "Unpair":
+		return d.unpair(m)
+	case "StartSession":
+		return d.startSession(m)
+	case "StopSession":
+		return d.stopSession(m)
+	case "StartService":
+		return d.startService(m)
+	case "Goodbye":
+		d.lastRequest = true
+		return nil, nil
+	case "EnterRecovery":
+		if d.host == nil {
+			return nil, errSessionInactive
+		}
+		d.lastRequest = true
+		d.after = d.p.Unplug
+		return nil, nil
+	}
+	return nil, errInvalidRequest
+}
+
+// FailNext makes the next request of that name fail with an error name of
+// Apple's, e.g. FailNext("Pair", "FMiPProtected"). Several calls queue up.
+func (p *Phone) FailNext(request, errorName string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failNext[request] = append(p.failNext[request], errorName)
+}
+
+// FailAlways makes every request of that name fail; "" ends it.
+func (p *Phone) FailAlways(request, errorName string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failAlways[request] = errorName
+}
+
+func (p *Phone) forcedError(request string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if q := p.failNext[request]; len(q) > 0 {
+		p.failNext[request] = q[1:]
+		return q[0]
+	}
+	return p.failAlways[request]
+}
