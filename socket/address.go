@@ -163,7 +163,7 @@ func (l *unixListener) Close() error {
 // listenUnix binds path in place: libusbmuxd waits for the creation of the
 // name, and does not see a rename.
 func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
-	if err := clear(path); err != nil {
+	if err := makeWay(path); err != nil {
 		return nil, err
 	}
 	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
@@ -195,8 +195,8 @@ func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
 // dialWait bounds the look at who answers on a socket that is in the way.
 const dialWait = time.Second
 
-// clear removes a stale socket at path. It returns nil if path is free.
-func clear(path string) error {
+// makeWay removes a stale socket at path. It returns nil if path is free.
+func makeWay(path string) error {
 	st, err := lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -900,7 +900,7 @@ func testNetworkDevice(t *testing.T) {
 		t.Fatalf("got %v", p)
 	}
 	// Each id leads to its own device.
-	h.connect(nd, network, 62078)
+	np := h.connect(nd, network, 62078)
 	r.dial().connect(ud, usb, 62078)
 
 	l := r.dial()
@@ -916,12 +916,9 @@ func testNetworkDevice(t *testing.T) {
 	r.reg.Paired(udid24)
 	l.event("Paired", usb)
 	b.bytes("14000000 00000000 06000000 00000000" + fmt.Sprintf("%x", word(usb)))
-	go func() {
-		nd.phone(t).reset()
-	}()
+	np.reset()
 	r.reg.Detach(network)
 	l.event("Detached", network)
-	r.srv.Close()
 }
 
 func testManyClients(t *testing.T) {

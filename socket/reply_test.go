@@ -124,3 +124,23 @@ func TestListenerListKeys(t *testing.T) {
 		t.Errorf("keys %s, want %s:\n%s", got, want, b)
 	}
 }
+
+// Bytes as usbmuxd's clients send and get them.
+func TestWireVectors(t *testing.T) {
+	r := newRig(t)
+	d := newFakeDevice()
+	r.attach(d)
+	for _, tt := range []struct{ name, send, want string }{
+		{"binary Listen", "10000000 00000000 03000000 01000000", "14000000 00000000 01000000 01000000 00000000 1c010000 00000000 04000000 00000000 01000000 a812"},
+		{"binary Connect", "18000000 00000000 02000000 02000000 01000000 F27E 0000", "14000000 00000000 01000000 02000000 00000000"},
+		{"binary Connect, no such device", "18000000 00000000 02000000 02000000 02000000 F27E 0000", "14000000 00000000 01000000 02000000 02000000"},
+		{"version 7", "10000000 07000000 01000000 09000000", "14000000 00000000 01000000 09000000 06000000"},
+		{"property-list Result", "10000000 01000000 08000000 05000000", "26010000 01000000 08000000 05000000 3c3f786d6c"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := r.dial()
+			h.write(unhex(t, tt.send))
+			h.bytes(tt.want)
+		})
+	}
+}
