@@ -180,6 +180,7 @@ func (s *Store) prune(udid string) {
 		for _, c := range own {
 			if n > 0 && c.name != spare {
 				s.discard(copyDir + "/" + c.name)
+				all = slices.DeleteFunc(all, func(k kept) bool { return k == c })
 				n--
 			}
 		}

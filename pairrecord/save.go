@@ -28,55 +28,55 @@ func (s *Store) Save(udid string, data []byte) error {
 	if err := ValidID(udid); err != nil {
 		return err
 	}
-	xml, err := normalize(data)
+	dict, xml, err := normalize(data)
 	if err != nil {
 		return fmt.Errorf("save pair record %s: %w", udid, err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.save(udid, xml); err != nil {
+	if err := s.save(udid, dict, xml); err != nil {
 		return fmt.Errorf("save pair record %s: %w", udid, s.hint(err))
 	}
 	return nil
 }
 
-// normalize returns the record data in the form that is stored.
-func normalize(data []byte) ([]byte, error) {
+// normalize returns the record in data, decoded and in the form that is stored.
+func normalize(data []byte) (dict map[string]any, xml []byte, err error) {
 	if len(data) < minData {
-		return nil, fmt.Errorf("%w: %d bytes, the least is %d", ErrInvalidData, len(data), minData)
+		return nil, nil, fmt.Errorf("%w: %d bytes, the least is %d", ErrInvalidData, len(data), minData)
 	}
 	var root any
 	if err := plist.Unmarshal(data, &root); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalidData, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrInvalidData, err)
 	}
 	dict, ok := root.(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("%w: the root is no dictionary", ErrInvalidData)
+		return nil, nil, fmt.Errorf("%w: the root is no dictionary", ErrInvalidData)
 	}
 	if id, ok := dict["HostID"].(string); !ok || id == "" {
-		return nil, fmt.Errorf("%w: no HostID", ErrInvalidData)
+		return nil, nil, fmt.Errorf("%w: no HostID", ErrInvalidData)
 	}
-	xml, err := plist.MarshalXML(dict)
+	xml, err = plist.MarshalXML(dict)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalidData, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrInvalidData, err)
 	}
 	if len(xml) > MaxSize {
-		return nil, fmt.Errorf("%w: %d bytes, the most is %d", ErrInvalidData, len(xml), MaxSize)
+		return nil, nil, fmt.Errorf("%w: %d bytes, the most is %d", ErrInvalidData, len(xml), MaxSize)
 	}
 	// XML cannot carry all that a binary list can (control characters, parts of
 	// a second). Such a record would come back changed.
 	var again any
 	if err := plist.Unmarshal(xml, &again); err != nil {
-		return nil, fmt.Errorf("%w: as XML: %w", ErrInvalidData, err)
+		return nil, nil, fmt.Errorf("%w: as XML: %w", ErrInvalidData, err)
 	}
 	if !reflect.DeepEqual(root, again) {
-		return nil, fmt.Errorf("%w: has a value that XML cannot carry", ErrInvalidData)
+		return nil, nil, fmt.Errorf("%w: has a value that XML cannot carry", ErrInvalidData)
 	}
-	return xml, nil
+	return dict, xml, nil
 }
 
-// save writes xml as udid's record. The lock is held.
-func (s *Store) save(udid string, xml []byte) error {
+// save writes xml, the encoded dict, as udid's record. The lock is held.
+func (s *Store) save(udid string, dict map[string]any, xml []byte) error {
 	name := udid + suffix
 	had := true
 	switch err := s.disk.check(name); {
@@ -90,7 +90,7 @@ func (s *Store) save(udid string, xml []byte) error {
 	case err != nil:
 		return err
 	default:
-		if old, err := s.disk.read(name); err == nil && bytes.Equal(old, xml) {
+		if old, err := s.disk.read(name); err == nil && same(old, dict) {
 			return nil
 		}
 	}
@@ -110,6 +110,16 @@ func (s *Store) save(udid string, xml []byte) error {
 		s.prune(udid)
 		return nil
 	})
+}
+
+// same reports whether the stored record old is XML that holds dict, in
+// whatever order: the C daemon keeps that in which keys were set.
+func same(old []byte, dict map[string]any) bool {
+	if !bytes.HasPrefix(old, []byte("<?xml")) {
+		return false
+	}
+	var v map[string]any
+	return plist.Unmarshal(old, &v) == nil && reflect.DeepEqual(v, dict)
 }
 
 // write puts data into a new temporary file, calls place to give it its name,
