@@ -84,6 +84,10 @@ func (d *dialogue) secureDown() {
 	if _, err := io.Copy(io.Discard, c); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		d.failure = err
 	}
+	// CloseWrite leaves the stream with a deadline in the past.
+	if err := d.raw.SetWriteDeadline(time.Time{}); err != nil {
+		d.failure = err
+	}
 }
 
 // tlsConfig is the phone's side of TLS with h. Old ones know TLS 1.0 only.

@@ -245,6 +245,9 @@ func TestSessionAndService(t *testing.T) {
 			}
 			l.want("StopSession", map[string]any{"SessionID": id}, "")
 			l.c.(*tls.Conn).CloseWrite()
+			if _, err := l.c.Read(got); err != io.EOF {
+				t.Errorf("end of TLS = %v, want EOF", err)
+			}
 			l.c = l.raw
 			l.want("GetValue", map[string]any{"Key": "SerialNumber"}, "GetProhibited")
 			l.want("Goodbye", nil, "")
@@ -424,7 +427,7 @@ func TestBadFrames(t *testing.T) {
 	h := dialPhone(t, plug(t, p))
 	for name, frame := range map[string]string{
 		"over 1 MiB": "\x00\x10\x00\x01", "empty": "\x00\x00\x00\x00", "no plist": "\x00\x00\x00\x05hello",
-		"array": "\x00\x00\x00\x0bbplist00\xa0\x08",
+		"array": "\x00\x00\x00\x2c<plist version=\"1.0\"><array></array></plist>",
 	} {
 		c := h.mustDial(LockdownPort)
 		io.WriteString(c, frame)
