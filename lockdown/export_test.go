@@ -1,0 +1,4 @@
+package lockdown
+
+// SharedKeys are the keys that all tests share.
+func SharedKeys() *Keys { return hostKeys() }
