@@ -31,10 +31,12 @@ func (p *place) String() string {
 
 // assigner stores decoded values in Go variables.
 type assigner struct {
-	err *TypeError // the first
+	err     *TypeError // the first
+	misfits int
 }
 
 func (a *assigner) misfit(dst reflect.Value, src any, at *place) {
+	a.misfits++
 	if a.err == nil {
 		a.err = &TypeError{Path: at.String(), Have: kindName(src), Want: dst.Type().String()}
 	}
@@ -70,12 +72,9 @@ func (a *assigner) assign(dst reflect.Value, src any, at *place) {
 	if dst.Kind() == reflect.Pointer {
 		if dst.IsNil() {
 			fresh := reflect.New(dst.Type().Elem())
-			before := a.err
-			a.assign(fresh.Elem(), src, at)
-			if before == nil && a.err != nil && fresh.Elem().IsZero() {
-				return // nothing fitted: keep the nil
+			if a.fits(fresh.Elem(), src, at) {
+				dst.Set(fresh)
 			}
-			dst.Set(fresh)
 			return
 		}
 		a.assign(dst.Elem(), src, at)
@@ -126,6 +125,13 @@ func (a *assigner) assign(dst reflect.Value, src any, at *place) {
 	if !ok {
 		a.misfit(dst, src, at)
 	}
+}
+
+// fits is assign to a fresh dst; it reports whether anything came of it.
+func (a *assigner) fits(dst reflect.Value, src any, at *place) bool {
+	before := a.misfits
+	a.assign(dst, src, at)
+	return a.misfits == before || !dst.IsZero()
 }
 
 // setInt stores a negative integer.
@@ -198,8 +204,9 @@ func (a *assigner) dict(dst reflect.Value, src map[string]any, at *place) {
 		}
 		for key, v := range src {
 			elem := reflect.New(dst.Type().Elem()).Elem()
-			a.assign(elem, v, &place{at, key})
-			dst.SetMapIndex(reflect.ValueOf(key).Convert(dst.Type().Key()), elem)
+			if a.fits(elem, v, &place{at, key}) {
+				dst.SetMapIndex(reflect.ValueOf(key).Convert(dst.Type().Key()), elem)
+			}
 		}
 	default:
 		a.misfit(dst, src, at)

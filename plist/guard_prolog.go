@@ -1,8 +1,6 @@
 package plist
 
-import (
-	"bytes"
-)
+import "bytes"
 
 // space takes white space and comments.
 func (g *xmlGuard) space() error {
@@ -37,7 +35,7 @@ func (g *xmlGuard) declaration() error {
 		return malformed(start, "unfinished XML declaration")
 	}
 	end := g.pos + n
-	var last int
+	last := 0 // attributes come in this order, each once
 	for {
 		had := g.pos
 		g.skipSpace()
@@ -47,8 +45,7 @@ func (g *xmlGuard) declaration() error {
 		if g.pos == had {
 			return malformed(g.pos, "bad XML declaration")
 		}
-		var value []byte
-		var which int
+		which := 0
 		switch {
 		case g.skip("version"):
 			which = 1

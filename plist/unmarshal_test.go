@@ -181,6 +181,27 @@ func TestUnmarshalMisfit(t *testing.T) {
 	}
 }
 
+// TestUnmarshalManyMisfits checks that none but the fitting values are set.
+func TestUnmarshalManyMisfits(t *testing.T) {
+	var got struct {
+		A, B *int64
+		C    *string
+		M    map[string]int8
+		L    []int8
+	}
+	err := Unmarshal(xmlDoc(`<dict><key>A</key><true/><key>B</key><string/><key>C</key><string>c</string>
+		<key>M</key><dict><key>a</key><integer>1000</integer><key>b</key><integer>5</integer></dict>
+		<key>L</key><array><integer>1</integer><true/><integer>3</integer></array></dict>`), &got)
+	var te *TypeError
+	if !errors.As(err, &te) || te.Path != "A" {
+		t.Errorf("Unmarshal = %v, want a TypeError about A", err)
+	}
+	if got.A != nil || got.B != nil || got.C == nil || *got.C != "c" ||
+		!reflect.DeepEqual(got.M, map[string]int8{"b": 5}) || !reflect.DeepEqual(got.L, []int8{1, 0, 3}) {
+		t.Errorf("Unmarshal set %+v", got)
+	}
+}
+
 // TestUnmarshalSharesNoMemory decodes overlapping data of a binary list.
 func TestUnmarshalSharesNoMemory(t *testing.T) {
 	in := bplist("\xa3\x01\x01\x02", "\x43abc", "\x53xyz")
