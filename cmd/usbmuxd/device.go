@@ -115,13 +115,13 @@ func greet(ctx context.Context, log *zap.Logger, session *mux.Session) {
 		defer client.Close()
 		var id lockdown.Identity
 		if id, err = client.Identity(ctx); err == nil {
-			log.Info("phone says who it is", zap.String("name", id.DeviceName), zap.String("class", id.DeviceClass),
+			log.Info("identified", zap.String("name", id.DeviceName), zap.String("class", id.DeviceClass),
 				zap.String("product", id.ProductType), zap.String("version", id.ProductVersion))
 			return
 		}
 	}
 	if ctx.Err() == nil && !errors.Is(err, mux.ErrDeviceGone) {
-		log.Warn("phone does not say who it is", zap.Error(err))
+		log.Warn("phone does not tell who it is", zap.Error(err))
 	}
 }
 

@@ -1,0 +1,189 @@
+//go:build virtualphone
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/spf13/pflag"
+	"go.uber.org/zap"
+
+	"gomuxd/hotplug"
+	"gomuxd/socket"
+	"gomuxd/virtualphone"
+)
+
+// phoneOptions puts virtual iPhones into this process, for the demo and tests.
+type phoneOptions struct {
+	count    int
+	control  string
+	passcode string
+	ios      string
+}
+
+const maxPhones = 256
+
+func (o *phoneOptions) addFlags(fs *pflag.FlagSet) {
+	fs.IntVar(&o.count, "virtual-phone", 0, "plug in `N` virtual iPhones instead of watching USB")
+	fs.Lookup("virtual-phone").NoOptDefVal = "1"
+	fs.StringVar(&o.control, "virtual-phone-control", "", "let the command virtualphone drive them through the socket at `PATH`")
+	fs.StringVar(&o.passcode, "virtual-phone-passcode", "", "their passcode; none if empty")
+	fs.StringVar(&o.ios, "virtual-phone-ios", "", "the iOS `VERSION` they run")
+}
+
+func (o *phoneOptions) validate() error {
+	if o.count < 0 || o.count > maxPhones {
+		return fmt.Errorf("--virtual-phone wants 0 to %d phones, got %d", maxPhones, o.count)
+	}
+	return nil
+}
+
+// plug makes virtual phones the daemon's devices.
+func (o *phoneOptions) plug(d *muxd) error {
+	if o.count == 0 {
+		return nil
+	}
+	bus := &virtualBus{log: d.log, changed: make(chan struct{}, 1)}
+	for i := range o.count {
+		cfg := virtualphone.Config{
+			UDID:           fmt.Sprintf("00008110-%016X", 0x000A1111_2222_0000+i),
+			Name:           "Virtual iPhone",
+			Passcode:       o.passcode,
+			ProductVersion: o.ios,
+			Log:            d.log.Named("phone"),
+		}
+		if i > 0 {
+			cfg.Name += " " + strconv.Itoa(i+1)
+		}
+		phone, err := virtualphone.New(cfg)
+		if err != nil {
+			return err
+		}
+		bus.add(phone)
+	}
+	d.source, d.open = bus.run, bus.open
+	if o.control != "" {
+		l, err := socket.Listen(o.control, 0o600)
+		if err != nil {
+			return err
+		}
+		d.tasks = append(d.tasks, func(ctx context.Context) error {
+			return virtualphone.ServeControl(ctx, l, func() []*virtualphone.Phone { return bus.phones })
+		})
+	}
+	return nil
+}
+
+// virtualBus turns the plugs of virtual phones into events, as hotplug does for
+// real ones.
+type virtualBus struct {
+	log     *zap.Logger
+	phones  []*virtualphone.Phone
+	changed chan struct{} // capacity 1: queue has grown
+
+	mu     sync.Mutex // guards queue and cables
+	queue  []hotplug.Event
+	cables map[string]*virtualphone.Cable // by path
+}
+
+func (b *virtualBus) add(phone *virtualphone.Phone) {
+	n := len(b.phones) + 1
+	dev := hotplug.Device{
+		Path:    "/sys/devices/virtual/phone/1-" + strconv.Itoa(n),
+		Port:    "1-" + strconv.Itoa(n),
+		Bus:     1,
+		Vendor:  0x05ac,
+		Product: 0x12a8,
+		Serial:  phone.Serial(),
+		Speed:   480_000_000,
+		Kind:    hotplug.Mux,
+	}
+	b.phones = append(b.phones, phone)
+	plugs := 0
+	phone.Notify(func(c *virtualphone.Cable) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.cables == nil {
+			b.cables = make(map[string]*virtualphone.Cable)
+		}
+		action := hotplug.Remove
+		if c != nil {
+			action = hotplug.Add
+			plugs++
+			dev.Address = n + (plugs-1)*len(b.phones)
+			b.cables[dev.Path] = c
+		} else {
+			delete(b.cables, dev.Path)
+		}
+		b.queue = append(b.queue, hotplug.Event{Action: action, Device: dev})
+		select {
+		case b.changed <- struct{}{}:
+		default:
+		}
+	})
+}
+
+// run plugs all phones in and reports their coming and going until ctx ends,
+// when it takes them away.
+func (b *virtualBus) run(ctx context.Context, events chan<- hotplug.Event) error {
+	defer func() {
+		for _, p := range b.phones {
+			p.Close()
+			if v := p.Violations(); v.Total() > 0 {
+				b.log.Error("the virtual phone counted protocol violations",
+					zap.String("udid", p.UDID()), zap.Stringer("violations", v), zap.Strings("notes", p.ViolationNotes()))
+			}
+		}
+	}()
+	for _, p := range b.phones {
+		if _, err := p.Plug(); err != nil {
+			return err
+		}
+	}
+	cold := true
+	for {
+		b.mu.Lock()
+		queue := b.queue
+		b.queue = nil
+		b.mu.Unlock()
+		if cold {
+			queue = append(queue, hotplug.Event{Action: hotplug.Scanned})
+			cold = false
+		}
+		for _, ev := range queue {
+			select {
+			case events <- ev:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		select {
+		case <-b.changed:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// open claims a virtual phone.
+func (b *virtualBus) open(_ context.Context, dev hotplug.Device) (unit, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	cable := b.cables[dev.Path]
+	if cable == nil {
+		return unit{}, virtualphone.ErrUnplugged
+	}
+	return unit{
+		pipe: cable.Pipe(),
+		info: socket.Info{
+			UDID:       cable.Phone().UDID(),
+			Serial:     dev.Serial,
+			ProductID:  dev.Product,
+			LocationID: uint32(dev.Bus)<<16 | uint32(dev.Address),
+			Speed:      dev.Speed,
+		},
+	}, nil
+}
