@@ -378,3 +378,66 @@ func TestParseAddress(t *testing.T) {
 		}
 	}
 }
+
+// A socket whose owner is alive but too busy to accept is not stale.
+func TestListenOnFullBacklog(t *testing.T) {
+	noLeaks(t)
+	path := filepath.Join(t.TempDir(), "usbmuxd")
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Listen(fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	first, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	if _, err := Listen(path, 0); !errors.Is(err, ErrInUse) {
+		t.Errorf("Listen = %v, want ErrInUse", err)
+	}
+	if _, err := os.Lstat(path); err != nil {
+		t.Errorf("the socket was touched: %v", err)
+	}
+}
+
+func TestListenOnOtherSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := Listen(path, 0); !errors.Is(err, ErrInUse) {
+		t.Errorf("Listen on a datagram socket = %v, want ErrInUse", err)
+	}
+	l, err := ListenAnywhere(filepath.Join(filepath.Dir(path), "own"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+}
+
+func TestErrnoOf(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want int
+	}{
+		{fmt.Errorf("save: %w", syscall.ENOSPC), 28},
+		{&os.PathError{Op: "open", Path: "x", Err: syscall.EROFS}, 30},
+		{os.ErrNotExist, 2},
+		{os.ErrPermission, 13},
+		{os.ErrInvalid, 22},
+		{errors.New("trouble"), 2},
+	} {
+		if got := errnoOf(tt.err); got != tt.want {
+			t.Errorf("errnoOf(%v) = %d, want %d", tt.err, got, tt.want)
+		}
+	}
+}
