@@ -10,9 +10,9 @@
 // behind its length; one request, one reply, in order:
 //
 //	 0       1       2       3       4
-//	+-------+-------+-------+-------+----------------------------+
-//	| length of the list, uint32 BE | property list, XML or bplist |
-//	+-------+-------+-------+-------+----------------------------+
+//	+-------+-------+-------+-------+--------------------------------+
+//	| length of the list, uint32 BE | property list, XML or binary   |
+//	+-------+-------+-------+-------+--------------------------------+
 //
 // Requests leave as XML in one Write; replies may be either kind. A reply
 // longer than MaxMessage, or of length 0, ends the connection.
