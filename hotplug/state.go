@@ -2,6 +2,8 @@ package hotplug
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -24,21 +26,21 @@ type state struct {
 	ledger *ledger
 }
 
-// scan looks at everything that is there or is thought to be.
+// scan looks at everything that is thought to be there and then at what is new,
+// so that a phone which moved to another port leaves before it arrives.
 func (s *state) scan() {
 	paths, err := s.tree.list()
 	if err != nil {
 		s.log.Warn("sysfs cannot be listed, devices are kept as they are", zap.Error(err))
 		return
 	}
-	listed := make(map[string]bool, len(paths))
-	for _, p := range paths {
-		listed[p] = true
-		s.look(s.ledger.slot(p), true, false)
+	known := slices.Sorted(maps.Keys(s.ledger.slots))
+	for _, p := range known {
+		s.look(s.ledger.slots[p], true, !slices.Contains(paths, p))
 	}
-	for p, sl := range s.ledger.slots {
-		if !listed[p] {
-			s.look(sl, true, true)
+	for _, p := range paths {
+		if _, found := slices.BinarySearch(known, p); !found {
+			s.look(s.ledger.slot(p), true, false)
 		}
 	}
 }
