@@ -32,7 +32,17 @@
 //
 // Goroutines: one handler per client, started by Serve; a listening client adds
 // a writer, a connected one the client-to-device copy. The handler waits for
-// both, Server.Close waits for the handlers.
+// both. A request for a record runs beside its handler, so that the answer has
+// a time limit; one more goroutine per server hears of clients that hang up.
+// Server.Close waits for all of them.
+//
+// # The end of a connection
+//
+//	the client closes         what it sent reaches the device, then Conn.Close
+//	the client shuts down     Conn.CloseWrite; the device's data still flows
+//	(TCP cannot tell these two: it is the second, until the device is silent)
+//	the device resets, leaves what it sent reaches the client, then both ways shut
+//	the device sends a FIN    shut down towards the client, which may go on sending
 //
 // # Locks
 //
