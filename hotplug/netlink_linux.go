@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -31,6 +32,8 @@ type netlink struct {
 	conn syscall.RawConn
 	step func(fd uintptr) bool // receiveFD, bound once
 
+	closed atomic.Bool
+
 	buf     [maxMessage]byte
 	iov     unix.Iovec
 	name    unix.RawSockaddrNetlink
@@ -42,6 +45,7 @@ type netlink struct {
 	flags int32
 	err   error
 	lost  bool // messages are missing and the socket is not drained yet
+	short int  // for tests: room offered to a message, if not zero
 }
 
 // openNetlink subscribes to the kernel's and to udevd's messages.
@@ -82,11 +86,17 @@ func newNetlink(fd int) (*netlink, error) {
 	return s, nil
 }
 
-func (s *netlink) close() error { return s.file.Close() }
+func (s *netlink) close() error {
+	s.closed.Store(true)
+	return s.file.Close()
+}
 
 // receive implements source.
 func (s *netlink) receive() ([]byte, sender, error) {
 	if err := s.conn.Read(s.step); err != nil {
+		if s.closed.Load() { // the error of a closed RawConn has no name
+			err = os.ErrClosed
+		}
 		return nil, sender{}, err
 	}
 	if s.err != nil {
@@ -106,6 +116,9 @@ func (s *netlink) receiveFD(fd uintptr) bool {
 		s.control.head = unix.Cmsghdr{}
 		s.iov.Base = &s.buf[0]
 		s.iov.SetLen(len(s.buf))
+		if s.short > 0 {
+			s.iov.SetLen(s.short)
+		}
 		h := unix.Msghdr{
 			Name:    (*byte)(unsafe.Pointer(&s.name)),
 			Namelen: unix.SizeofSockaddrNetlink,
