@@ -1,7 +1,6 @@
 package virtualphone
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
@@ -42,7 +41,7 @@ func parseCertificate(b []byte) (*x509.Certificate, error) {
 		}
 		b = block.Bytes
 	}
-	return x509.ParseCertificate(bytes.TrimSpace(b))
+	return x509.ParseCertificate(b)
 }
 
 // newHost checks what Pair carries against the phone's key: the device

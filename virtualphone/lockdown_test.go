@@ -1,6 +1,7 @@
 package virtualphone
 
 import (
+	"bufio"
 	"bytes"
 	"crypto"
 	"crypto/rand"
@@ -85,6 +86,14 @@ func newComputer(t testing.TB, devicePEM []byte, id, buid string, alg x509.Signa
 
 func (c *computer) id() string { return c.record["HostID"].(string) }
 
+// buffered is a conn whose reads go through a buffer.
+type buffered struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func (b *buffered) Read(p []byte) (int, error) { return b.r.Read(p) }
+
 // talker is a client of lockdownd.
 type talker struct {
 	t      testing.TB
@@ -95,7 +104,8 @@ type talker struct {
 
 func lockdownOf(h *muxHost) *talker {
 	h.t.Helper()
-	c := h.mustDial(LockdownPort)
+	dialed := h.mustDial(LockdownPort)
+	c := &buffered{Conn: dialed, r: bufio.NewReader(dialed)}
 	return &talker{t: h.t, raw: c, c: c}
 }
 
@@ -174,7 +184,8 @@ func (l *talker) start(c *computer, cert tls.Certificate) string {
 	if a["EnableSessionSSL"] != true {
 		l.t.Fatalf("no TLS in %v", a)
 	}
-	s := tls.Client(l.raw, clientTLS(cert))
+	// Record by record, so that plain text after TLS stays in the buffer.
+	s := tls.Client(&recordConn{Conn: l.raw, r: l.raw.(*buffered).r}, clientTLS(cert))
 	if err := s.Handshake(); err != nil {
 		l.t.Fatalf("session handshake: %v", err)
 	}
