@@ -115,23 +115,20 @@ func FuzzClientInput(f *testing.F) {
 				rest = rest[n:]
 			}
 		}()
-		for rest := in; ; {
-			if len(rest) < headerSize {
-				break
-			}
+		listening := false
+		for rest := in; len(rest) >= headerSize; {
 			h := decodeHeader((*[headerSize]byte)(rest))
 			if h.sane() && int(h.length) > len(rest) {
 				break
 			}
-			events := 0
-			for {
+			for events := 0; ; {
 				got, err := readReply(mine)
 				if err != nil {
 					t.Fatalf("no answer to %+v: %v", h, err)
 				}
-				if got.message == msgAttached || got.tag == 0 && bytes.Contains(got.payload, []byte("<string>Attached</string>\n\t<key>DeviceID")) && !bytes.Contains(got.payload, []byte("DeviceList")) {
-					if events++; events > 1 {
-						t.Fatal("the device was announced twice")
+				if isAttached(got) {
+					if events++; events > 1 || !listening {
+						t.Fatal("the device was announced twice, or to one who did not ask")
 					}
 					continue
 				}
@@ -140,16 +137,14 @@ func FuzzClientInput(f *testing.F) {
 				}
 				break
 			}
-			if !h.sane() {
+			if !h.sane() || listening { // a mistake that ends the conversation
 				if _, err := mine.Read(make([]byte, 1)); err != io.EOF {
-					t.Fatalf("after a bad length: %v, want EOF", err)
+					t.Fatalf("after %+v: %v, want EOF", h, err)
 				}
 				break
 			}
+			listening = isListen(h, rest[headerSize:h.length])
 			rest = rest[h.length:]
-			if reg.listening() > 0 && len(rest) >= headerSize {
-				break // the next one ends it; its answer may be cut by the pipe
-			}
 		}
 		mine.Close()
 		<-fed
@@ -164,6 +159,24 @@ func readReply(r io.Reader) (reply, error) {
 	m := reply{header: decodeHeader(&b), payload: make([]byte, binary.LittleEndian.Uint32(b[:])-headerSize)}
 	_, err := io.ReadFull(r, m.payload)
 	return m, err
+}
+
+// isAttached tells the event from a reply.
+func isAttached(m reply) bool {
+	head := append([]byte(nil), xmlHead+"Attached<"...)
+	return m.tag == 0 && (m.message == msgAttached || bytes.HasPrefix(m.payload, head))
+}
+
+// isListen reports whether a request is a Listen that succeeds.
+func isListen(h header, payload []byte) bool {
+	if h.version > versionPlist {
+		return false
+	}
+	if h.message != msgPlist {
+		return h.message == msgListen
+	}
+	r, ok := decodeAnyRequest(payload)
+	return ok && r.verb == cmdListen
 }
 
 func (r *Registry) listening() int {
