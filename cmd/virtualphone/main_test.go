@@ -1,0 +1,82 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gomuxd/virtualphone"
+)
+
+func TestRun(t *testing.T) {
+	p, err := virtualphone.New(virtualphone.Config{Name: "Anna", Passcode: "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- virtualphone.ServeControl(ctx, l, func() []*virtualphone.Phone { return []*virtualphone.Phone{p} })
+	}()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	env := func(string) string { return socket }
+	for _, tt := range []struct {
+		args string
+		env  func(string) string
+		code int
+		out  string // part of standard output
+		err  string // part of standard error
+	}{
+		{args: "status", out: "Anna (iPhone14,5, iOS 17.5)\n  cable        unplugged\n  lock         unlocked"},
+		{args: "status --json", out: `"dialog": "none"`},
+		{args: "replug"},
+		{args: "lock"},
+		{args: "status", out: "lock         locked"},
+		{args: "unlock 2", code: 1, err: "wrong passcode"},
+		{args: "unlock 1"},
+		{args: "violations", out: "none"},
+		{args: "tap trust", code: 1, err: "no dialog is shown; no host has asked to pair"},
+		{args: "wait dialog --timeout 1ms", code: 1, err: "timed out waiting for dialog"},
+		{args: "--phone x status", code: 1, err: `no phone "x"; there are: ` + p.UDID()},
+		{args: "--help", out: "Examples:"},
+		{args: "", code: 2, err: "no command given"},
+		{args: "dance", code: 2, err: `unknown command "dance"`},
+		{args: "tap", code: 2, err: "usage: tap trust|dont-trust|dismiss"},
+		{args: "lock --timeout 1s", code: 2, err: "--timeout is for wait"},
+		{args: "--nonsense", code: 2, err: "unknown flag"},
+		{args: "status", env: func(string) string { return "" }, code: 2, err: "give -s SOCKET or set VIRTUALPHONE_SOCKET"},
+		{args: "-s /nowhere/s status", code: 1, err: "no control socket at /nowhere/s"},
+	} {
+		t.Run(tt.args, func(t *testing.T) {
+			if tt.env == nil {
+				tt.env = env
+			}
+			var out, errs bytes.Buffer
+			code := run(t.Context(), strings.Fields(tt.args), tt.env, &out, &errs)
+			if code != tt.code || !strings.Contains(out.String(), tt.out) || !strings.Contains(errs.String(), tt.err) {
+				t.Errorf("exit %d, want %d\nstdout %q, want %q\nstderr %q, want %q", code, tt.code, &out, tt.out, &errs, tt.err)
+			}
+			if code == 0 && errs.Len() > 0 || code != 0 && out.Len() > 0 {
+				t.Errorf("exit %d with stdout %q and stderr %q", code, &out, &errs)
+			}
+			if strings.Contains(tt.args, "--json") && !json.Valid(out.Bytes()) {
+				t.Errorf("not JSON: %q", &out)
+			}
+		})
+	}
+}

@@ -1,0 +1,147 @@
+package virtualphone
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// controlSocket serves phones on a Unix socket until the test ends.
+func controlSocket(t *testing.T, phones ...*Phone) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "phone.sock")
+	l, err := net.Listen("unix", path)
+	must(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- ServeControl(ctx, l, func() []*Phone { return phones }) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("ServeControl: %v", err)
+		}
+	})
+	return path
+}
+
+func TestControl(t *testing.T) {
+	p := newPhone(t, Config{Passcode: "77"})
+	h := dialPhone(t, plug(t, p))
+	path := controlSocket(t, p)
+	send := func(command string, args ...string) (ControlResponse, error) {
+		return Control(t.Context(), path, ControlRequest{Command: command, Args: args})
+	}
+	ok := func(command string, args ...string) State {
+		t.Helper()
+		a, err := send(command, args...)
+		must(t, err)
+		return *a.State
+	}
+	fails := func(want, command string, args ...string) {
+		t.Helper()
+		if _, err := send(command, args...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s %v: %v, want an error with %q", command, args, err, want)
+		}
+	}
+	fails("no dialog is shown; no host has asked to pair", "tap", "trust")
+	fails("missing argument: usage: tap trust|dont-trust|dismiss", "tap")
+	fails(`"x" is not one of network|all|location`, "reset", "x")
+	fails("too many arguments", "lock", "1")
+	fails("unknown command", "dance")
+	if s := ok("lock"); !s.Locked {
+		t.Errorf("lock: %+v", s)
+	}
+	fails("unlock CODE", "unlock")
+	fails("wrong passcode", "unlock", "1")
+	ok("unlock", "77")
+
+	l := lockdownOf(h)
+	c := l.computer("H", "B")
+	waited := make(chan error, 1)
+	go func() {
+		_, err := Control(context.Background(), path, ControlRequest{Command: "wait", Args: []string{"dialog"}, Timeout: "20s"})
+		waited <- err
+	}()
+	l.pair(c, "PairingDialogResponsePending")
+	must(t, <-waited)
+	if s := ok("tap", "trust"); s.Dialog != PasscodeDialog {
+		t.Errorf("dialog = %s", s.Dialog)
+	}
+	ok("passcode", "77")
+	l.pair(c, "")
+	if s := ok("wait", "trusted"); len(s.Hosts) != 1 {
+		t.Errorf("hosts = %v", s.Hosts)
+	}
+	if s := ok("forget"); len(s.Hosts) != 0 {
+		t.Errorf("hosts = %v", s.Hosts)
+	}
+	ok("log", "hello there")
+	if s := ok("unplug"); s.Plugged {
+		t.Error("still plugged")
+	}
+	if s := ok("replug"); !s.Plugged {
+		t.Error("not plugged")
+	}
+	if s := ok("reboot"); !s.LockedSinceBoot {
+		t.Errorf("after reboot: %+v", s)
+	}
+	_, err := Control(t.Context(), path, ControlRequest{Command: "wait", Args: []string{"dialog"}, Timeout: "1ms"})
+	if err == nil || !strings.Contains(err.Error(), "timed out waiting for dialog; the phone is locked: unlock it") {
+		t.Errorf("wait: %v", err)
+	}
+	p.violate(&p.violations.BadSeq, "made up")
+	a, err := send("violations")
+	must(t, err)
+	if a.Violations["bad seq"] != 1 || len(a.Notes) != 1 {
+		t.Errorf("violations = %+v", a)
+	}
+}
+
+func TestControlSeveral(t *testing.T) {
+	one, two := newPhone(t, Config{}), newPhone(t, Config{UDID: strings.Repeat("ab", 20)})
+	path := controlSocket(t, one, two)
+	a, err := Control(t.Context(), path, ControlRequest{Command: "status"})
+	if err != nil || len(a.Phones) != 2 {
+		t.Fatalf("status = %+v, %v", a, err)
+	}
+	if _, err := Control(t.Context(), path, ControlRequest{Command: "replug"}); err == nil || !strings.Contains(err.Error(), "--phone") {
+		t.Errorf("no phone named: %v", err)
+	}
+	for _, id := range []string{one.UDID(), one.Serial()} {
+		a, err := Control(t.Context(), path, ControlRequest{Command: "replug", Phone: id})
+		if err != nil || a.State.UDID != one.UDID() {
+			t.Errorf("replug of %s = %+v, %v", id, a, err)
+		}
+	}
+	if _, err := Control(t.Context(), path, ControlRequest{Command: "status", Phone: "nobody"}); err == nil || !strings.Contains(err.Error(), two.UDID()) {
+		t.Errorf("wrong phone: %v", err)
+	}
+}
+
+// TestControlGarbage: what is no request gets an answer or an end, and the end of
+// a client ends its wait.
+func TestControlGarbage(t *testing.T) {
+	path := controlSocket(t, newPhone(t, Config{}))
+	for _, line := range []string{"hello\n", "[]\n", strings.Repeat("x", maxControlLine+10)} {
+		c, err := net.Dial("unix", path)
+		must(t, err)
+		io.WriteString(c, line)
+		var a ControlResponse
+		b, _ := bufio.NewReader(c).ReadBytes('\n')
+		if len(b) > 0 && (json.Unmarshal(b, &a) != nil || a.Error == "") {
+			t.Errorf("answer to %.20q = %q", line, b)
+		}
+		c.Close()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := Control(ctx, path, ControlRequest{Command: "wait", Args: []string{"dialog"}}); err == nil {
+		t.Error("wait without an event ended well")
+	}
+}
