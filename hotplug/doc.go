@@ -82,7 +82,7 @@
 // A usbmux interface has class 255, subclass 254, protocol 2, in any alternate
 // setting of any configuration: the sysfs file "descriptors" has all of them as
 // the device sent them, whatever is configured. If it is not well-formed the
-// device is logged and skipped until it changes. Config has lists that override
+// device is logged once and skipped for as long as it stays so. Config has lists that override
 // the table.
 //
 // # Known limits
@@ -92,6 +92,6 @@
 // the kernel's timeout of five seconds. It is read once for each device.
 //
 // Sources: Linux lib/kobject_uevent.c, drivers/usb/core/{usb,sysfs,devio}.c,
-// fs/timerfd.c and net/netlink/af_netlink.c for behaviour; the header of udevd as
-// seen on the wire; USB 2.0 chapter 9; the reference usbmuxd for its matching.
+// fs/timerfd.c and net/netlink/af_netlink.c for behaviour; messages and files of
+// udevd 252 as seen on a running system; USB 2.0 chapter 9; the reference usbmuxd for its matching.
 package hotplug

@@ -1,13 +1,10 @@
 package hotplug
 
 import (
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -180,127 +177,6 @@ func TestRescanOnResumeAndSlowly(t *testing.T) {
 	})
 }
 
-func TestUdevdSettlesOwnership(t *testing.T) {
-	scripted(t, func(f *fake, _ *Config) {
-		f.udevd()
-		f.plug(phone{port: "1-1", address: 3})
-		f.handled(3) // before we started
-		f.plug(phone{port: "1-2", address: 4})
-	}, func(t *testing.T, s *session) {
-		s.want("add 1-1/3 mux", "scanned")
-		s.src.kernel("add", "1-2", 4)
-		s.want()
-		s.src.udev("add", "1-2", 4)
-		s.want("add 1-2/4 mux")
-
-		// Its message does not reach us, its file does.
-		s.plug(phone{port: "1-3", address: 5})
-		s.src.kernel("add", "1-3", 5)
-		s.want()
-		s.handled(5)
-		time.Sleep(firstLook)
-		s.want("add 1-3/5 mux")
-
-		// A message about the predecessor settles nothing.
-		s.unplug("1-3")
-		s.plug(phone{port: "1-3", address: 6})
-		s.src.udev("add", "1-3", 5)
-		s.want("remove 1-3/5 mux")
-
-		// It never answers.
-		time.Sleep(settleTime - time.Millisecond)
-		s.want()
-		time.Sleep(time.Second)
-		s.want("add 1-3/6 mux")
-		if n := len(s.logged("udevd has not handled a device, taking it as it is")); n != 1 {
-			t.Errorf("logged %d times; want 1", n)
-		}
-	})
-}
-
-func TestUdevdAppearsAndLeaves(t *testing.T) {
-	scripted(t, nil, func(t *testing.T, s *session) {
-		s.plug(phone{port: "1-1", address: 3})
-		s.src.kernel("add", "1-1", 3)
-		s.want("scanned", "add 1-1/3 mux")
-		s.udevd()
-		s.plug(phone{port: "1-2", address: 4})
-		s.src.kernel("add", "1-2", 4)
-		s.want()
-		s.src.udev("add", "1-2", 4)
-		s.want("add 1-2/4 mux")
-		s.m.Rescan()
-		s.want() // nor is what was taken without udevd taken back
-		s.must(os.RemoveAll(filepath.Join(s.root, "run/udev")))
-		s.plug(phone{port: "1-3", address: 5})
-		s.src.kernel("add", "1-3", 5)
-		s.want("add 1-3/5 mux")
-	})
-}
-
-func TestNetlinkForbiddenMeansPolling(t *testing.T) {
-	for _, cause := range []error{syscall.EPERM, syscall.EACCES, syscall.EAFNOSUPPORT} {
-		t.Run(cause.Error(), func(t *testing.T) {
-			scripted(t, func(f *fake, cfg *Config) {
-				denied := fmt.Errorf("uevent socket: %w", cause)
-				f.deny.Store(&denied)
-				f.plug(phone{port: "1-1", address: 3, serial: "a"})
-			}, func(t *testing.T, s *session) {
-				s.want("add 1-1/3 mux", "scanned")
-				s.unplug("1-1")
-				s.plug(phone{port: "1-2", address: 4})
-				time.Sleep(defaultPollInterval)
-				s.want("remove 1-1/3 mux", "add 1-2/4 mux")
-				time.Sleep(5 * rescanInterval)
-				if n := len(s.logged("no uevents, polling sysfs")); n != 1 {
-					t.Errorf("logged %d times; want 1", n)
-				}
-				synctest.Wait()
-				s.deny.Store(nil)
-				time.Sleep(rescanInterval + defaultPollInterval)
-				synctest.Wait()
-				s.src = <-s.fake.src
-				s.unplug("1-2")
-				s.src.kernel("remove", "1-2", 4)
-				s.want("remove 1-2/4 mux")
-			})
-		})
-	}
-}
-
-func TestSourceBreaks(t *testing.T) {
-	scripted(t, nil, func(t *testing.T, s *session) {
-		s.want("scanned")
-		s.plug(phone{port: "1-1", address: 3})
-		s.src.items <- item{err: errors.New("receive uevent: I/O error")}
-		s.want("add 1-1/3 mux")
-		s.unplug("1-1")
-		time.Sleep(defaultPollInterval)
-		s.want("remove 1-1/3 mux")
-		time.Sleep(rescanInterval)
-		synctest.Wait()
-		s.src = <-s.fake.src
-		s.plug(phone{port: "1-2", address: 4})
-		s.src.kernel("add", "1-2", 4)
-		s.want("add 1-2/4 mux")
-	})
-}
-
-func TestPollOnRequest(t *testing.T) {
-	scripted(t, func(f *fake, cfg *Config) { cfg.Poll, cfg.PollInterval = true, 5*time.Second },
-		func(t *testing.T, s *session) {
-			if s.src != nil {
-				t.Error("a source was opened; want none")
-			}
-			s.want("scanned")
-			s.plug(phone{port: "1-1", address: 3})
-			time.Sleep(5*time.Second - 1)
-			s.want()
-			time.Sleep(1)
-			s.want("add 1-1/3 mux")
-		})
-}
-
 func TestConfigurationChangeMakesMux(t *testing.T) {
 	for _, action := range []string{"change", "bind"} {
 		t.Run(action, func(t *testing.T) {
@@ -396,81 +272,71 @@ func TestRunTwice(t *testing.T) {
 	}
 }
 
-// Whatever happens to eight ports, with events lost, late, doubled and invented
-// and a receiver that takes its time: the events alternate for each port, and
-// once everything rests they have told what is there.
-func TestAnyHistoryIsConsistent(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	rnd := rand.New(rand.NewPCG(seed, 1))
-	scripted(t, nil, func(t *testing.T, s *session) {
-		real := map[string]int{} // port to address
-		told := map[string]int{}
-		take := func() bool {
-			synctest.Wait()
-			select {
-			case ev := <-s.events:
-				d := ev.Device
-				_, known := told[d.Port]
-				switch {
-				case ev.Action == Scanned:
-				case ev.Action == Add && !known:
-					told[d.Port] = d.Address
-				case ev.Action == Remove && told[d.Port] == d.Address:
-					delete(told, d.Port)
-				default:
-					t.Fatalf("%s, while the receiver knows of %v", show(ev), told)
-				}
-				return true
-			default:
-				return false
+func TestListsDecide(t *testing.T) {
+	scripted(t, func(f *fake, cfg *Config) {
+		cfg.Allow = []Rule{{Vendor: apple}, {Vendor: 0x1d6b, Product: 0x104}}
+		cfg.Deny = []Rule{{Serial: "ABC"}}
+		f.plug(phone{port: "1-1", address: 3})
+		f.plug(phone{port: "1-2", address: 4, vendor: "1d6b", product: "0104"})
+		f.plug(phone{port: "1-3", address: 5, vendor: "1d6b", product: "0105"})
+		f.plug(phone{port: "1-4", address: 6, serial: "abc"})
+	}, func(t *testing.T, s *session) {
+		s.want("add 1-1/3 mux", "add 1-2/4 mux", "scanned")
+		s.unplug("1-2")
+		s.src.items <- item{msg: strings.ReplaceAll(kernelEvent("remove", devpath("1-2"), 4), "5ac/12a8", "1d6b/104")}
+		s.want("remove 1-2/4 mux")
+		s.write("sys"+devpath("1-1")+"/serial", "abc\n") // readable only now
+		s.src.kernel("change", "1-1", 3)
+		s.want("remove 1-1/3 mux")
+	})
+}
+
+func TestSysfsThatCannotBeListedRemovesNothing(t *testing.T) {
+	scripted(t, func(f *fake, _ *Config) { f.plug(phone{port: "1-1", address: 3}) },
+		func(t *testing.T, s *session) {
+			s.want("add 1-1/3 mux", "scanned")
+			dir := filepath.Join(s.root, "sys/bus/usb/devices")
+			s.must(os.Rename(dir, dir+".away"))
+			s.write("sys/bus/usb/devices", "")
+			time.Sleep(3 * rescanInterval)
+			s.want()
+			if n := len(s.logged("sysfs cannot be listed, devices are kept as they are")); n != 1 {
+				t.Errorf("logged %d times; want 1", n)
 			}
-		}
-		next := 1
-		for range 600 {
-			port := fmt.Sprintf("1-%d", 1+rnd.IntN(8))
-			address, there := real[port]
-			action := "add"
-			switch {
-			case rnd.IntN(8) == 0:
-				take()
-				continue
-			case there:
-				s.unplug(port)
-				delete(real, port)
-				action = "remove"
-			default:
-				next = next%127 + 1
-				address = next
-				s.plug(phone{port: port, address: address})
-				real[port] = address
-			}
-			for range rnd.IntN(3) { // 0: lost
-				s.src.kernel(action, port, address)
-			}
-			switch rnd.IntN(20) {
-			case 0:
-				s.src.items <- item{err: errLost}
-			case 1:
-				s.src.kernel(strings.Split("add remove change bind unbind", " ")[rnd.IntN(5)], port, 1+rnd.IntN(127))
-			}
-			// The tree must not change under a look at it, as a real one cannot in
-			// the middle of a directory handle.
-			synctest.Wait()
-		}
-		s.m.Rescan()
-		for take() {
-		}
-		if len(told) != len(real) {
-			t.Fatalf("told of %v; want %v", told, real)
-		}
-		for port, address := range real {
-			if told[port] != address {
-				t.Fatalf("told of %v; want %v", told, real)
-			}
-		}
-		if n := len(s.m.rescan); n != 0 {
-			t.Errorf("%d rescans wait; want 0", n)
+			s.must(os.Remove(dir))
+			s.must(os.Rename(dir+".away", dir))
+			s.unplug("1-1")
+			time.Sleep(rescanInterval)
+			s.want("remove 1-1/3 mux")
+		})
+}
+
+func TestDeviceThatStaysUnreadableIsLoggedOnce(t *testing.T) {
+	scripted(t, func(f *fake, _ *Config) {
+		f.plug(phone{port: "1-1", address: 3})
+		f.write("sys"+devpath("1-1")+"/devnum", "")
+	}, func(t *testing.T, s *session) {
+		time.Sleep(5 * rescanInterval)
+		s.want("scanned")
+		lines := s.logged("device cannot be read")
+		if len(lines) != 1 || lines[0].ContextMap()["sysfs"] != devpath("1-1") {
+			t.Errorf("log = %v; want one warning with the path", lines)
 		}
 	})
+}
+
+// Nothing happens: the loop may look around once a minute and not more often.
+func TestIdleCostsOneLookAMinute(t *testing.T) {
+	scripted(t, func(f *fake, _ *Config) { f.plug(phone{port: "1-1", address: 3, serial: "a"}) },
+		func(t *testing.T, s *session) {
+			s.want("add 1-1/3 mux", "scanned")
+			dir := filepath.Join(s.root, "sys/bus/usb/devices")
+			s.must(os.Rename(dir, dir+".away"))
+			s.write("sys/bus/usb/devices", "") // a look now leaves a line
+			time.Sleep(rescanInterval - time.Nanosecond)
+			synctest.Wait()
+			if n := s.logs.Len(); n != 0 {
+				t.Errorf("%d lines within a minute: %v; want none", n, s.logs.All())
+			}
+		})
 }

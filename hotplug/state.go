@@ -24,6 +24,7 @@ type state struct {
 	tree   tree
 	udevd  udevd
 	ledger *ledger
+	blind  bool // the last listing did not work, which has been logged
 }
 
 // scan looks at everything that is thought to be there and then at what is new,
@@ -31,9 +32,13 @@ type state struct {
 func (s *state) scan() {
 	paths, err := s.tree.list()
 	if err != nil {
-		s.log.Warn("sysfs cannot be listed, devices are kept as they are", zap.Error(err))
+		if !s.blind {
+			s.log.Warn("sysfs cannot be listed, devices are kept as they are", zap.Error(err))
+		}
+		s.blind = true
 		return
 	}
+	s.blind = false
 	known := slices.Sorted(maps.Keys(s.ledger.slots))
 	for _, p := range known {
 		s.look(s.ledger.slots[p], true, !slices.Contains(paths, p))

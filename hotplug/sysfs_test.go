@@ -106,3 +106,19 @@ func TestListIgnoresInterfacesAndHubs(t *testing.T) {
 		t.Errorf("list without USB = %v, %v; want nothing", got, err)
 	}
 }
+
+// Attributes of a real sysfs are pollable files of unknown size.
+func TestAttributesOfRealSysfs(t *testing.T) {
+	root, err := os.OpenRoot("/sys/devices/virtual/mem/null")
+	if err != nil {
+		t.Skipf("no sysfs here: %v", err)
+	}
+	defer root.Close()
+	a := attributes{root: root}
+	if got := a.optional("dev"); got != "1:3" {
+		t.Errorf("dev = %q; want 1:3", got)
+	}
+	if got := a.number("nothing", 10, 1); got != 0 || !errors.Is(a.err, errGone) {
+		t.Errorf("missing attribute = %d, %v; want errGone", got, a.err)
+	}
+}

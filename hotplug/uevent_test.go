@@ -39,6 +39,21 @@ const udevRemove = "libudev\x00" + "\xfe\xed\xca\xfe" + "\x28\x00\x00\x00" + "\x
 	"DEVNUM=127\x00" +
 	"TAGS=:systemd:\x00"
 
+// udevNull is a message of udevd 252, as received on a little-endian machine.
+const udevNull = "libudev\x00" + "\xfe\xed\xca\xfe" + "\x28\x00\x00\x00" + "\x28\x00\x00\x00" + "\xba\x00\x00\x00" +
+	"\xc3\x65\xcd\x83" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00" +
+	"UDEV_DATABASE_VERSION=1\x00" +
+	"ACTION=change\x00" +
+	"DEVPATH=/devices/virtual/mem/null\x00" +
+	"SUBSYSTEM=mem\x00" +
+	"SYNTH_UUID=0\x00" +
+	"DEVNAME=/dev/null\x00" +
+	"DEVMODE=0666\x00" +
+	"SEQNUM=1283\x00" +
+	"MAJOR=1\x00" +
+	"MINOR=3\x00" +
+	"USEC_INITIALIZED=3162322332\x00"
+
 // others are messages that concern nobody here, in both formats.
 var others = []string{
 	"change@/devices/virtual/mem/null\x00ACTION=change\x00DEVPATH=/devices/virtual/mem/null\x00SUBSYSTEM=mem\x00SYNTH_UUID=0\x00MAJOR=1\x00MINOR=3\x00DEVNAME=null\x00DEVMODE=0666\x00SEQNUM=822\x00",
@@ -63,6 +78,7 @@ func TestParseUevent(t *testing.T) {
 			path: "/devices/pci0000:00/0000:00:14.0/usb1/1-2/1-2.3", want: uevent{vendor: apple, bus: 1, address: 9}},
 		{name: "udev remove", in: udevRemove, ok: true, skip: !little,
 			path: "/devices/pci0000:00/0000:00:14.0/usb2/2-1", want: uevent{udev: true, removed: true, vendor: apple, bus: 2, address: 127}},
+		{name: "udev other subsystem", in: udevNull, skip: !little},
 		{name: "kernel other subsystem", in: others[0]},
 		{name: "kernel interface", in: others[1]},
 		{name: "kernel hub", in: others[2]},
@@ -179,6 +195,7 @@ func BenchmarkJudgeOther(b *testing.B) {
 func FuzzUevent(f *testing.F) {
 	f.Add([]byte(kernelAdd))
 	f.Add([]byte(udevRemove))
+	f.Add([]byte(udevNull))
 	for _, s := range others {
 		f.Add([]byte(s))
 	}
