@@ -150,7 +150,9 @@ func FuzzOut(f *testing.F) {
 		f.Add(bytes.Join(seeds[:i+1], nil), uint16(36))
 	}
 	f.Fuzz(func(t *testing.T, stream []byte, cut uint16) {
-		p := newPhone(t, Config{})
+		p, err := New(Config{})
+		must(t, err)
+		defer p.Close()
 		c := plug(t, p)
 		step := int(cut)%2048 + 1
 		for len(stream) > 0 {

@@ -51,9 +51,7 @@ func (l *link) syn(pr pair, s segment, payload []byte) {
 		p.violate(&v.BadSYN, "SYN from port %d with seq %d, ack %d, window %d, %d bytes", pr.host, s.seq, s.ack, s.window, len(payload))
 	}
 	if k := l.conns[pr]; k != nil {
-		if !k.closing {
-			p.violate(&v.PortInUse, "SYN from port %d to %d, which are connected", pr.host, pr.phone)
-		}
+		p.violate(&v.PortInUse, "SYN from port %d to %d, which are connected", pr.host, pr.phone)
 		delete(l.conns, pr)
 		k.goneLocked(ErrHostGone)
 		l.reset(pr, 0, s.seq+1, "connection exists")
