@@ -191,6 +191,31 @@ func TestConfigurationChangeMakesMux(t *testing.T) {
 	}
 }
 
+func TestRescanJudgesNoMuxAgain(t *testing.T) {
+	scripted(t, func(f *fake, _ *Config) {
+		f.plug(phone{port: "1-1", address: 3, serial: "a", desc: plainDescriptors})
+	}, func(t *testing.T, s *session) {
+		s.want("add 1-1/3 no-mux", "scanned")
+		s.write("sys"+devpath("1-1")+"/descriptors", string(muxDescriptors))
+		s.m.Rescan()
+		s.want("remove 1-1/3 no-mux", "add 1-1/3 mux")
+	})
+}
+
+// The kernel takes a device off the bus before it removes its directory.
+func TestRescanInTheMiddleOfARemoval(t *testing.T) {
+	scripted(t, func(f *fake, _ *Config) { f.plug(phone{port: "1-1", address: 3, serial: "a"}) },
+		func(t *testing.T, s *session) {
+			s.want("add 1-1/3 mux", "scanned")
+			s.must(os.Remove(filepath.Join(s.root, "sys/bus/usb/devices/1-1")))
+			s.m.Rescan()
+			s.want()
+			s.must(os.RemoveAll(s.root + "/sys" + devpath("1-1")))
+			time.Sleep(firstLook)
+			s.want("remove 1-1/3 mux")
+		})
+}
+
 func TestMalformedDescriptorsAreLoggedAndSkipped(t *testing.T) {
 	scripted(t, func(f *fake, _ *Config) {
 		f.plug(phone{port: "1-1", address: 3, desc: muxDescriptors[:50]})

@@ -28,9 +28,10 @@ func TestUdevdSettlesOwnership(t *testing.T) {
 		time.Sleep(firstLook)
 		s.want("add 1-3/5 mux")
 
-		// A message about the predecessor settles nothing.
+		// A removal settles nothing, nor does a message about the predecessor.
 		s.unplug("1-3")
 		s.plug(phone{port: "1-3", address: 6})
+		s.src.udev("remove", "1-3", 6)
 		s.src.udev("add", "1-3", 5)
 		s.want("remove 1-3/5 mux")
 

@@ -130,7 +130,7 @@ var malformed = map[string]string{
 	"udev magic":           strings.ReplaceAll(udevRemove, "\xfe\xed\xca\xfe", "\xfe\xca\xed\xfe"),
 	"udev too long":        strings.ReplaceAll(udevRemove, "\x99\x00\x00\x00", "\x9a\x00\x00\x00"),
 	"udev much too long":   strings.ReplaceAll(udevRemove, "\x99\x00\x00\x00", "\xff\xff\xff\xff"),
-	"udev into the header": strings.ReplaceAll(udevRemove, "\x28\x00\x00\x00\x99", "\x08\x00\x00\x00\x99"),
+	"udev into the header": strings.ReplaceAll(udevRemove, "\x28\x00\x00\x00\x99", "\x08\x00\x00\x00\xb9"),
 	"udev cut":             strings.ReplaceAll(udevRemove, "\x99\x00\x00\x00", "\x98\x00\x00\x00"),
 }
 
