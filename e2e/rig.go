@@ -35,9 +35,10 @@ type Binaries struct {
 	Phone  string // the phones' remote control
 }
 
-// Build builds the programs into dir. It must run inside the module. With race
+// Build builds the programs into dir/bin. It must run inside the module. With race
 // the daemon has the race detector.
 func Build(ctx context.Context, dir string, race bool) (Binaries, error) {
+	dir = filepath.Join(dir, "bin")
 	args := []string{"build", "-tags", "virtualphone", "-o", dir + "/"}
 	if race {
 		args = append(args, "-race")

@@ -22,6 +22,9 @@ import (
 const (
 	transfer = 64 << 20 // bytes, of each transfer
 	seed     = 2026
+
+	// transferLimit ends a transfer that hangs, even on a slow machine.
+	transferLimit = 2 * time.Minute
 )
 
 // stream is the demo's test data.
@@ -116,7 +119,7 @@ func compare(want, got []byte) error {
 
 func (s *show) sink(ctx context.Context) error {
 	s.step("A TCP port, upwards", "iproxy forwards a local port to one of the phone, which takes 64 MiB.")
-	return s.forward(ctx, virtualphone.SinkPort, func(c net.Conn) error {
+	return s.forward(ctx, virtualphone.ChecksumPort, func(c net.Conn) error {
 		if err := binary.Write(c, binary.BigEndian, uint64(transfer)); err != nil {
 			return err
 		}
@@ -188,7 +191,9 @@ func (s *show) forward(ctx context.Context, port uint16, use func(net.Conn) erro
 	if err != nil {
 		return fmt.Errorf("iproxy: %w", err)
 	}
-	err = use(c)
+	if err = c.SetDeadline(time.Now().Add(transferLimit)); err == nil {
+		err = use(c)
+	}
 	c.Close()
 	cancel()
 	<-drained
