@@ -15,6 +15,7 @@ var arrows = map[string]struct {
 	why string
 }{
 	"hotplug":              {nil, "an event source knows no one"},
+	"usb":                  {nil, "the only package that touches USB"},
 	"plist":                {nil, "the leaf that all decode with"},
 	"mux":                  {nil, "TCP over a pipe; knows nothing of USB, sockets or property lists"},
 	"mux/muxtest":          {nil, "an in-memory pipe"},

@@ -1,0 +1,2 @@
+// Package usb opens a plugged phone.
+package usb
