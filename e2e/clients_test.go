@@ -49,6 +49,23 @@ func TestListPairQueryUnpair(t *testing.T) {
 	}
 }
 
+// TestRecordsAreListedByAnyone asserts that idevicepair list, which reads the
+// record directory itself, works for a plain user although records are private.
+// It runs in a mount namespace where our directory is /var/lib/lockdown.
+func TestRecordsAreListedByAnyone(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root for a mount namespace")
+	}
+	r := start(t, e2e.Config{})
+	pair(t, r)
+	if st, err := os.Stat(r.Records); err != nil || st.Mode().Perm() != 0o755 {
+		t.Fatalf("want a directory that all may list, got %v, %v", st.Mode(), err)
+	}
+	run(t, r, firstPhone, "unshare", "-m", "sh", "-ec",
+		`mount -t tmpfs none /var/lib && chmod 755 /var/lib && mkdir /var/lib/lockdown && mount --bind "$1" /var/lib/lockdown &&
+		exec setpriv --reuid=65534 --regid=65534 --clear-groups idevicepair list`, "sh", r.Records)
+}
+
 func TestDontTrustThenAgain(t *testing.T) {
 	r := start(t, e2e.Config{})
 	fails(t, r, "accept the trust dialog", "idevicepair", "pair")
@@ -124,7 +141,7 @@ func TestSyslogAndDiagnostics(t *testing.T) {
 	}
 	_ = cmd.Wait() // killed
 
-	run(t, r, "BatteryIsCharging", "idevicediagnostics", "diagnostics", "GasGauge")
+	run(t, r, "<key>GasGauge</key>", "idevicediagnostics", "diagnostics", "GasGauge")
 }
 
 func TestIfuse(t *testing.T) {
