@@ -55,7 +55,7 @@ func (p *Pipe) frame() (*frame, error) {
 		return f, nil
 	default:
 	}
-	p.blocked.Store(int64(max(time.Since(p.start), 1)))
+	p.blocked.Store(int64(time.Since(p.start)))
 	defer p.blocked.Store(0)
 	select {
 	case f := <-p.free:
@@ -156,7 +156,7 @@ func (p *Pipe) submit(f *frame, n int, flags uint32) (unix.Errno, error) {
 
 // await blocks the writer until something has changed on the OUT side.
 func (p *Pipe) await() error {
-	p.blocked.Store(int64(max(time.Since(p.start), 1)))
+	p.blocked.Store(int64(time.Since(p.start)))
 	defer p.blocked.Store(0)
 	select {
 	case <-p.tx.retry:

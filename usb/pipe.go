@@ -93,7 +93,7 @@ func (f fault) is() bool { return f.op != "" }
 func newPipe(k kernel, ep endpoints, plan buffers, cfg pipeConfig) (*Pipe, error) {
 	p := &Pipe{
 		k: k, ep: ep, plan: plan, cfg: cfg, log: cfg.log,
-		start: time.Now(),
+		start: time.Now().Add(-1), // so that no instant is 0
 		limit: closeTimeout,
 		free:  make(chan *frame, plan.outCount+1),
 		done:  make(chan struct{}),
