@@ -148,6 +148,32 @@ func TestCloseOfTheSessionResetsAtOnce(t *testing.T) {
 	})
 }
 
+// TestCloseWakesEveryone asserts that readers and writers which wait end with
+// the session, also when the resets of their connections have left before.
+func TestCloseWakesEveryone(t *testing.T) {
+	play(t, Config{}, func(b *bench) {
+		c := b.dial(1, 256)
+		wrote, read := make(chan error, 1), make(chan error, 1)
+		go func() {
+			_, err := c.Write(make([]byte, 1<<20))
+			wrote <- err
+		}()
+		go func() {
+			_, err := c.Read(make([]byte, 1))
+			read <- err
+		}()
+		synctest.Wait()
+		go b.swallow()
+		b.s.Close()
+		if err := <-wrote; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("want net.ErrClosed from Write, got %v", err)
+		}
+		if err := <-read; err != io.EOF {
+			t.Errorf("want EOF from Read, got %v", err)
+		}
+	})
+}
+
 // TestCloseOfAStuckPipe asserts that a phone that takes nothing delays Close by
 // CloseTimeout and no more.
 func TestCloseOfAStuckPipe(t *testing.T) {
@@ -310,44 +336,30 @@ func TestFairTurns(t *testing.T) {
 }
 
 // TestSplitAndJoined sends packets of awkward lengths, cut and glued in every
-// way that transfers can.
+// way that transfers can. Each group of packets fits the window.
 func TestSplitAndJoined(t *testing.T) {
+	groups := [][]int{{512, 1024, 16384, 16385, 32764, 32768}, {65536, 37, 49152}}
 	for _, piece := range []int{1, 7, 512, 4096, 16384, 16385, 65536, 1 << 20} {
 		play(t, Config{}, func(b *bench) {
 			c := b.dial(1, window)
 			go b.swallow()
-			var stream []byte
-			var want bytes.Buffer
 			seq := uint32(1)
-			for _, size := range []int{512, 1024, 16384, 16385, 32764, 32768, 65536, 37, 49152} {
-				payload := bytes.Repeat([]byte{byte(size >> 4)}, size-longHeaderLen-tcpHeaderLen)
-				p := b.packet(segment{src: 62078, dst: 1, seq: seq, ack: 1, flags: flagACK, window: window}, payload)
-				seq += uint32(len(payload))
-				stream = append(stream, p...)
-				want.Write(payload)
-			}
-			got := make(chan []byte, 1)
-			go func() {
-				buf := make([]byte, want.Len())
-				io.ReadFull(c, buf)
-				got <- buf
-			}()
-			if piece == 1 {
-				stream = stream[:60_000] // enough of single bytes
-			}
-			for rest := stream; len(rest) > 0; {
-				n := min(piece, len(rest))
-				b.phone.Send(rest[:n])
-				synctest.Wait() // the reader keeps up with the window
-				rest = rest[n:]
-			}
-			if piece == 1 {
-				c.Close()
-				<-got
-				return
-			}
-			if g := <-got; !bytes.Equal(g, want.Bytes()) {
-				t.Fatalf("pieces of %d: bytes differ", piece)
+			for _, sizes := range groups {
+				var stream, want []byte
+				for _, size := range sizes {
+					payload := bytes.Repeat([]byte{byte(size >> 4)}, size-longHeaderLen-tcpHeaderLen)
+					stream = append(stream, b.packet(segment{src: 62078, dst: 1, seq: seq, ack: 1, flags: flagACK, window: window}, payload)...)
+					seq += uint32(len(payload))
+					want = append(want, payload...)
+				}
+				for rest := stream; len(rest) > 0; {
+					n := min(piece, len(rest))
+					b.phone.Send(rest[:n])
+					rest = rest[n:]
+				}
+				if got := readString(t, c, len(want)); got != string(want) {
+					t.Fatalf("pieces of %d: bytes differ", piece)
+				}
 			}
 		})
 	}

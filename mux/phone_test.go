@@ -327,30 +327,35 @@ func TestCopyWithSockets(t *testing.T) {
 	defer server.Close()
 
 	c := dial(t, s, virtualphone.EchoPort)
-	var wg sync.WaitGroup
-	wg.Go(func() {
+	up, down := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(up)
 		if n, err := c.ReadFrom(server); err != nil || n != 8<<20 {
 			t.Errorf("ReadFrom = %d, %v", n, err)
 		}
-	})
-	wg.Go(func() {
+	}()
+	go func() {
+		defer close(down)
 		if n, err := c.WriteTo(server); !errors.Is(err, net.ErrClosed) || n != 8<<20 {
 			t.Errorf("WriteTo = %d, %v; want it ended by Close", n, err)
 		}
-	})
+	}()
 	if err := echo(client, 7, 8<<20); err != nil {
 		t.Error(err)
 	}
-	client.(*net.UnixConn).CloseWrite()
 	// ReadFrom ends with the client's end; WriteTo only with the connection.
-	server.SetReadDeadline(time.Time{})
+	if err := client.(*net.UnixConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	<-up
 	c.Close()
-	wg.Wait()
+	<-down
 
 	// A deadline on the client's socket ends a waiting ReadFrom.
 	c = dial(t, s, virtualphone.EchoPort)
 	client2, server2 := socketPair(t, l)
 	defer client2.Close()
+	var wg sync.WaitGroup
 	wg.Go(func() {
 		if _, err := c.ReadFrom(server2); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("want a time-out, got %v", err)

@@ -185,14 +185,17 @@ func (s *Session) Stats() Stats {
 func (s *Session) Close() error {
 	s.mu.Lock()
 	s.closing = true
+	conns := make([]*Conn, 0, len(s.conns))
 	for _, c := range s.conns {
 		s.pushLocked(c, c.tcb.abort(net.ErrClosed))
+		conns = append(conns, c)
 	}
 	wake := s.wakeLocked()
 	s.mu.Unlock()
 	if wake {
 		notify(s.wake)
 	}
+	notifyAll(conns)
 
 	timeout := time.NewTimer(s.cfg.CloseTimeout)
 	defer timeout.Stop()
@@ -231,6 +234,11 @@ func (s *Session) end(cause error) {
 
 	close(s.done)
 	s.pipe.Close()
+	notifyAll(conns)
+}
+
+// notifyAll wakes whoever waits on conns.
+func notifyAll(conns []*Conn) {
 	for _, c := range conns {
 		notify(c.readable)
 		notify(c.writable)
