@@ -36,6 +36,7 @@ setup:
 ## test-race: run every test under the race detector
 test-race:
 	$(GO) test $(GOTEST_FLAGS) ./...
+	$(GO) test $(GOTEST_FLAGS) -tags virtualphone ./cmd/usbmuxd
 
 ## test-plain: run the allocation tests and each benchmark once, without it
 test-plain:
