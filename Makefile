@@ -4,6 +4,7 @@ GO           ?= go
 PREFIX       ?= /usr
 DESTDIR      ?=
 SBINDIR      ?= $(PREFIX)/sbin
+MANDIR       ?= $(PREFIX)/share/man
 GOTEST_FLAGS ?= -race -shuffle=on -count=1 -timeout 20m
 FUZZTIME     ?= 5m
 STATICCHECK  ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -87,13 +88,14 @@ fuzz:
 cover:
 	$(GO) test -coverprofile cover.out -coverpkg ./... ./... && $(GO) tool cover -func cover.out | tail -1
 
-## install: install the daemon below DESTDIR and PREFIX
+## install: install the daemon and its man page below DESTDIR and PREFIX
 install: build
 	install -D -m 0755 bin/usbmuxd $(DESTDIR)$(SBINDIR)/usbmuxd
+	install -D -m 0644 packaging/man/usbmuxd.8 $(DESTDIR)$(MANDIR)/man8/usbmuxd.8
 
 ## uninstall: remove what install has put there
 uninstall:
-	rm -f $(DESTDIR)$(SBINDIR)/usbmuxd
+	rm -f $(DESTDIR)$(SBINDIR)/usbmuxd $(DESTDIR)$(MANDIR)/man8/usbmuxd.8
 
 ## clean: remove what was built
 clean:

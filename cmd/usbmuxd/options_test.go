@@ -2,10 +2,14 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/spf13/pflag"
 )
 
 func TestOptions(t *testing.T) {
@@ -80,5 +84,24 @@ func TestHelp(t *testing.T) {
 		if !strings.Contains(stdout.String(), option) {
 			t.Errorf("help does not name %s", option)
 		}
+	}
+}
+
+// TestOptionsAreDocumented asserts that README and man page name every option.
+func TestOptionsAreDocumented(t *testing.T) {
+	for _, doc := range []struct{ path, long string }{
+		{"../../README.md", "--%s"},
+		{"../../packaging/man/usbmuxd.8", "Fl Fl %s"},
+	} {
+		text, err := os.ReadFile(doc.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fs, _, _ := new(options).flags()
+		fs.VisitAll(func(f *pflag.Flag) {
+			if name := fmt.Sprintf(doc.long, f.Name); !strings.Contains(string(text), name) && !strings.HasPrefix(f.Name, "virtual-phone") {
+				t.Errorf("%s does not name %s", doc.path, name)
+			}
+		})
 	}
 }
