@@ -24,8 +24,9 @@ var arrows = map[string]struct {
 	"lockdown":             {[]string{"pairrecord", "plist"}, "speaks property lists, makes records"},
 	"virtualphone":         {[]string{"plist", "virtualphone/"}, "never mux: a shared mistake must not hide"},
 	"virtualphone/service": {[]string{"plist"}, "what runs on a phone"},
-	"cmd/usbmuxd":          {[]string{"hotplug", "mux", "socket", "lockdown", "pairrecord"}, "the only place that knows everything"},
-	"cmd/virtualphone":     {[]string{"virtualphone"}, "a remote control"},
+	"virtualphone/usbip":   {[]string{"virtualphone"}, "the phone as a USB device"},
+	"cmd/usbmuxd":          {[]string{"hotplug", "usb", "mux", "socket", "lockdown", "pairrecord"}, "the only place that knows everything"},
+	"cmd/virtualphone":     {[]string{"virtualphone", "virtualphone/usbip"}, "a remote control, and a plug"},
 	"e2e":                  {nil, "sees programs from outside"},
 	"e2e/demo":             {[]string{"e2e", "virtualphone/", "virtualphone"}, "needs the phone's test streams"},
 }
