@@ -31,7 +31,10 @@ const socketVariable = "VIRTUALPHONE_SOCKET"
 
 const help = `Usage: virtualphone [-s SOCKET] [--phone UDID] COMMAND [ARGUMENT]
 
-Drives a running virtual iPhone through its control socket.
+       virtualphone attach [OPTIONS]
+
+Drives a running virtual iPhone through its control socket. The command attach
+plugs new ones into this kernel instead; see virtualphone attach --help.
 
 Commands:
   status                       what the phone shows and whom it trusts
@@ -72,6 +75,9 @@ func main() {
 // run is the program without its process: arguments, environment and streams in,
 // exit code out.
 func run(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == "attach" {
+		return attach(ctx, args[1:], env, stdout, stderr)
+	}
 	flags := pflag.NewFlagSet("virtualphone", pflag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	socket := flags.StringP("socket", "s", env(socketVariable), "control socket of the phone; default $"+socketVariable)
