@@ -38,23 +38,14 @@ type muxd struct {
 }
 
 func newDaemon(opts *options, log *zap.Logger) *muxd {
-	return &muxd{
+	d := &muxd{
 		opts:     opts,
 		log:      log,
-		source:   noSource,
 		registry: socket.NewRegistry(),
 		devices:  make(map[string]*device),
 	}
-}
-
-// noSource is the event source of a machine without USB.
-func noSource(ctx context.Context, events chan<- hotplug.Event) error {
-	select {
-	case events <- hotplug.Event{Action: hotplug.Scanned}:
-		<-ctx.Done()
-	case <-ctx.Done():
-	}
-	return nil
+	d.watchUSB()
+	return d
 }
 
 // run serves until ctx ends, then stops in order: accept no more, end the

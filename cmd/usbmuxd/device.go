@@ -38,7 +38,7 @@ func (d *muxd) startDevice(ctx context.Context, dev hotplug.Device, before *devi
 		if before != nil {
 			<-before.done
 		}
-		pause := firstRetry
+		pause, told := firstRetry, ""
 		for ctx.Err() == nil {
 			start := time.Now()
 			err := d.drive(ctx, log, dev)
@@ -48,7 +48,12 @@ func (d *muxd) startDevice(ctx context.Context, dev hotplug.Device, before *devi
 			if time.Since(start) > lastRetry {
 				pause = firstRetry // it had worked for a while
 			}
-			log.Warn("phone lost or not usable, trying again", zap.Error(err), zap.Duration("after", pause))
+			level := zap.WarnLevel
+			if err.Error() == told {
+				level = zap.DebugLevel // once is enough
+			}
+			told = err.Error()
+			log.Log(level, "phone lost or not usable, trying again", zap.Error(err), zap.Duration("after", pause))
 			select {
 			case <-time.After(pause):
 				pause = min(2*pause, lastRetry)
