@@ -243,13 +243,15 @@ func (p *Pipe) Close() error {
 	}
 }
 
-// teardown is alone with the pipe once Read and Write have left.
+// teardown is alone with the pipe once Read and Write have left: later calls of
+// them see that it is closed and touch nothing. It keeps their locks from nobody,
+// since it may hang.
 func (p *Pipe) teardown() {
 	defer close(p.gone)
 	p.readMu.Lock()
-	defer p.readMu.Unlock()
+	p.readMu.Unlock() //lint:ignore SA2001 waits for Read
 	p.writeMu.Lock()
-	defer p.writeMu.Unlock()
+	p.writeMu.Unlock() //lint:ignore SA2001 waits for Write
 
 	if errors.Is(p.Err(), net.ErrClosed) {
 		p.k.interrupt(time.Now().Add(closeGrace))
