@@ -28,6 +28,9 @@ var arrows = map[string]struct {
 	"cmd/usbmuxd":          {[]string{"hotplug", "usb", "mux", "socket", "lockdown", "pairrecord"}, "the only place that knows everything"},
 	"cmd/virtualphone":     {[]string{"virtualphone", "virtualphone/usbip"}, "a remote control, and a plug"},
 	"e2e":                  {nil, "sees programs from outside"},
+	"e2e/guest":            {nil, "tests only"},
+	"e2e/vm":               {nil, "runs any program in a machine of its own"},
+	"e2e/vm/vmrun":         {[]string{"e2e/vm"}, "a machine by hand"},
 	"e2e/demo":             {[]string{"e2e", "virtualphone/", "virtualphone"}, "needs the phone's test streams"},
 }
 
