@@ -34,6 +34,21 @@ build:
 setup:
 	@./.ci/setup
 
+## e2e: set up, then run every test in virtual machines with a real kernel
+e2e:
+	@./.ci/setup vm
+	GOMUXD_E2E=full $(GO) test -count=1 -timeout 4h -v -run '^TestVM' ./e2e/vm
+
+## e2e-short: the quick ones of them
+e2e-short:
+	@./.ci/setup vm
+	GOMUXD_E2E=short $(GO) test -count=1 -timeout 1h -v -run '^TestVM' ./e2e/vm
+
+## vm-image: make the virtual machine's image, if there is none in the cache
+vm-image:
+	@./.ci/setup vm
+	@$(GO) run ./e2e/vm/vmrun image
+
 ## test-race: run every test under the race detector
 test-race:
 	$(GO) test $(GOTEST_FLAGS) ./...
@@ -57,6 +72,7 @@ short:
 lint: fmt-check vet tidy-check
 	$(STATICCHECK) ./...
 	$(STATICCHECK) -tags virtualphone ./cmd/usbmuxd
+	$(STATICCHECK) -tags guest ./e2e/guest
 
 ## fmt-check: fail on files that gofmt would change
 fmt-check:
@@ -66,6 +82,7 @@ fmt-check:
 vet:
 	$(GO) vet ./...
 	$(GO) vet -tags virtualphone ./cmd/usbmuxd
+	$(GO) vet -tags guest ./e2e/guest
 
 ## tidy-check: fail if go.mod is not tidy
 tidy-check:
@@ -101,4 +118,4 @@ uninstall:
 clean:
 	rm -rf bin dist cover.out
 
-.PHONY: help demo test build setup test-race test-plain test-clean short lint fmt-check vet tidy-check bench fuzz cover install uninstall clean
+.PHONY: help demo test e2e e2e-short vm-image build setup test-race test-plain test-clean short lint fmt-check vet tidy-check bench fuzz cover install uninstall clean
