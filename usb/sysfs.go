@@ -65,7 +65,7 @@ func (d sysDevice) speed() uint64 { return parseSpeed(d.read("speed")) }
 // "10000", "20000". What it does not know counts as high speed.
 func parseSpeed(s string) uint64 {
 	mbits, err := strconv.ParseFloat(s, 64)
-	if err != nil || mbits <= 0 || mbits > 1e6 {
+	if err != nil || !(mbits > 0 && mbits < 1e6) { // not a number is neither
 		return 480e6
 	}
 	return uint64(mbits * 1e6)
