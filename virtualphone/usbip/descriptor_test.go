@@ -156,7 +156,7 @@ func TestModes(t *testing.T) {
 	if r := h.control(0xc0, 0x52, 0, 3, 1); !bytes.Equal(r.data, []byte{0}) {
 		t.Fatalf("mode 3: %+v", r)
 	}
-	<-h.done
+	<-h.served
 	g.Phone().Unplug()
 	if g.Mode() != 3 {
 		t.Fatalf("mode %d after the switch", g.Mode())

@@ -159,9 +159,17 @@ func (g *Gadget) end() {
 	defer g.mu.Unlock()
 	g.conn = nil
 	g.active = 0
-	if g.next != 0 {
-		g.mode, g.configs, g.next = g.next, g.configurations(g.next), 0
+}
+
+// switchMode carries out a SET_MODE whose answer is on its way.
+func (g *Gadget) switchMode() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.next == 0 {
+		return false
 	}
+	g.mode, g.configs, g.next = g.next, g.configurations(g.next), 0
+	return true
 }
 
 // hasLocked reports whether the active configuration has an endpoint in the settings

@@ -29,6 +29,8 @@ type host struct {
 	conn net.Conn
 	done chan struct{} // closed when its reader has ended
 
+	served chan struct{} // closed when the device has ended, of plug
+
 	mu      sync.Mutex // guards all below and writing
 	seq     uint32
 	waiting map[uint32]*asked
@@ -69,12 +71,17 @@ func plug(t testing.TB, g *usbip.Gadget) *host {
 		t.Fatal(err)
 	}
 	ours, theirs := socketPair(t)
-	served := make(chan error, 1)
-	go func() { served <- g.Serve(context.Background(), theirs, cable) }()
 	h := newHost(ours)
+	var served error
+	h.served = make(chan struct{})
+	go func() {
+		defer close(h.served)
+		served = g.Serve(context.Background(), theirs, cable)
+	}()
 	t.Cleanup(func() {
 		h.close()
-		if err := <-served; err != nil && !errors.Is(err, virtualphone.ErrUnplugged) && !errors.Is(err, usbip.ErrModeSwitch) {
+		<-h.served
+		if err := served; err != nil && !errors.Is(err, virtualphone.ErrUnplugged) && !errors.Is(err, usbip.ErrModeSwitch) {
 			t.Errorf("Serve: %v", err)
 		}
 		cable.Unplug()

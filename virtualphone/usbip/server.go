@@ -214,16 +214,10 @@ func (s *server) submitControl(r *request, data []byte) error {
 	} else if err := s.answer(r, statusOK, nil, r.length); err != nil {
 		return err
 	}
-	if q.isVendor() && q.request == setMode && s.g.switching() {
+	if q.isVendor() && q.request == setMode && s.g.switchMode() {
 		return ErrModeSwitch
 	}
 	return nil
-}
-
-func (g *Gadget) switching() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.next != 0
 }
 
 // hold keeps a request until there is an answer to it, queued as an IN transfer
