@@ -34,6 +34,9 @@
 // others up by Config.Timeout, once: while the kernel keeps that attempt, others
 // for the same node fail with ErrHung at once.
 //
+// Where libusb does not start (netlink forbidden), or does not see the phone (some
+// containers), the same steps go by usbfs and sysfs alone.
+//
 // # Who else touches a phone
 //
 // Debian's udev rule unconfigures a phone that has just come, and the kernel's

@@ -30,13 +30,18 @@ type libusbPhone struct {
 
 // withLibusb brings a phone up by libusb, of which nothing is left running when
 // it returns: its thread and gousb's ten wake-ups a second end with the context.
+// Where libusb does not start or does not see the phone, usbfs must do.
 func withLibusb(at Address, cfg Config, sys sysDevice, known *switches) (prepared, error) {
 	for try := 1; ; try++ {
-		p, err := onceWithLibusb(at, cfg, sys, known)
-		if !errors.Is(err, ErrNotListed) || try == listTries {
+		p, err := guarded(func() (prepared, error) { return onceWithLibusb(at, cfg, sys, known) })
+		switch {
+		case errors.Is(err, ErrNotListed) && try < listTries:
+			time.Sleep(listPause)
+		case errors.Is(err, ErrNotListed), errors.Is(err, ErrNoUSB), errors.Is(err, errPanic):
+			return withoutLibusb(at, cfg, sys, known, err)
+		default:
 			return p, err
 		}
-		time.Sleep(listPause)
 	}
 }
 
@@ -141,7 +146,16 @@ func (ph *libusbPhone) configure(value int) error {
 	if err == nil {
 		return nil
 	}
-	freed, berr := ph.freeActive()
+	active, aerr := ph.active()
+	if aerr != nil || active == 0 {
+		return err
+	}
+	n, oerr := openNode(ph.at.Node)
+	if oerr != nil {
+		return openError(ph.at, oerr)
+	}
+	freed, berr := freeActive(n, ph.at, ph.log, ph.configurations(), active)
+	n.close()
 	if berr != nil {
 		return berr
 	}
@@ -161,42 +175,6 @@ func (ph *libusbPhone) selectConfig(value int) error {
 		return err
 	}
 	return conf.Close() // keeps it selected
-}
-
-// freeActive takes the drivers off the interfaces of the active configuration.
-func (ph *libusbPhone) freeActive() (freed int, err error) {
-	active, err := ph.active()
-	if err != nil || active == 0 {
-		return 0, err
-	}
-	n, err := openNode(ph.at.Node)
-	if err != nil {
-		return 0, openError(ph.at, err)
-	}
-	defer n.close()
-	for _, c := range ph.configurations() {
-		if c.value != active {
-			continue
-		}
-		for i := range c.interfaces {
-			a := &c.interfaces[i]
-			if a.setting != 0 {
-				continue
-			}
-			switch driver := n.driver(a.number); driver {
-			case "":
-			case usbfsDriver:
-				return freed, busy(n, ph.at, a.number)
-			default:
-				errno := n.detach(a.number)
-				ph.log.Debug("took a kernel driver off", zap.String("driver", driver), zap.Int("interface", a.number), zap.Bool("ok", errno == 0))
-				if errno == 0 {
-					freed++
-				}
-			}
-		}
-	}
-	return freed, nil
 }
 
 // vendorIn implements phone.

@@ -104,6 +104,8 @@ func TestRequests(t *testing.T) {
 		name      string
 		want, got uintptr
 	}{
+		{"CONTROL", 0xc0185500, reqControl},
+		{"SETCONFIGURATION", 0x80045505, reqSetConfig},
 		{"GETDRIVER", 0x41045508, reqGetDriver},
 		{"SUBMITURB", 0x8038550a, reqSubmitURB},
 		{"DISCARDURB", 0x550b, reqDiscardURB},

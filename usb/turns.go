@@ -2,6 +2,7 @@ package usb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -82,12 +83,15 @@ func (t *turns) leave(key string, result <-chan outcome, wait time.Duration) {
 	}()
 }
 
+// errPanic is a panic of a bring-up.
+var errPanic = errors.New("bring-up panicked")
+
 // guarded turns a panic of f into an error: gousb panics where libusb does not
 // start, and on descriptors it does not expect.
 func guarded(f func() (prepared, error)) (p prepared, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("bring-up panicked: %v\n%s", r, debug.Stack())
+			err = fmt.Errorf("%w: %v\n%s", errPanic, r, debug.Stack())
 		}
 	}()
 	return f()

@@ -50,6 +50,17 @@ type interfaceIoctl struct {
 	data  unsafe.Pointer
 }
 
+// controlTransfer is struct usbdevfs_ctrltransfer.
+type controlTransfer struct {
+	requestType uint8
+	request     uint8
+	value       uint16
+	index       uint16
+	length      uint16
+	timeout     uint32 // ms
+	data        unsafe.Pointer
+}
+
 // The direction bits of request numbers differ between architectures; they are
 // taken from requests of the random device that have them.
 const (
@@ -60,6 +71,8 @@ const (
 
 	sizeInt = 4 << 16
 
+	reqControl         = iocRead | iocWrite | iocUSB | unsafe.Sizeof(controlTransfer{})<<16
+	reqSetConfig       = iocRead | iocUSB | 5 | sizeInt
 	reqGetDriver       = iocWrite | iocUSB | 8 | unsafe.Sizeof(getDriver{})<<16
 	reqSubmitURB       = iocRead | iocUSB | 10 | unsafe.Sizeof(urb{})<<16
 	reqDiscardURB      = iocNone | iocUSB | 11
@@ -161,6 +174,31 @@ func (n *node) driver(iface int) string {
 func (n *node) detach(iface int) unix.Errno {
 	arg := interfaceIoctl{iface: int32(iface), code: int32(reqDisconnect)}
 	return ioctl(n.fd, reqIoctl, unsafe.Pointer(&arg))
+}
+
+// setConfiguration selects a configuration; EBUSY while an interface of the
+// active one is in use. It takes up to 5 s.
+func (n *node) setConfiguration(value int) unix.Errno {
+	arg := uint32(value)
+	return ioctl(n.fd, reqSetConfig, unsafe.Pointer(&arg))
+}
+
+// controlIn does a request to endpoint 0 that the phone answers with data.
+func (n *node) controlIn(requestType, request uint8, value, index uint16, data []byte) (int, unix.Errno) {
+	arg := controlTransfer{
+		requestType: requestType,
+		request:     request,
+		value:       value,
+		index:       index,
+		length:      uint16(len(data)),
+		timeout:     uint32(requestTimeout / time.Millisecond),
+		data:        unsafe.Pointer(unsafe.SliceData(data)),
+	}
+	got, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(n.fd), reqControl, uintptr(unsafe.Pointer(&arg)))
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(got), 0
 }
 
 // submit implements kernel.
