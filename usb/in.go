@@ -200,7 +200,8 @@ func (p *Pipe) receivedLocked(f *frame) {
 
 // recoverIn brings a halted IN endpoint back: no transfer may be in flight when
 // the halt is cleared. Nothing is lost, since a phone repeats what was not
-// acknowledged.
+// acknowledged. After a failed transfer, a packet whose acknowledgement was lost
+// may come twice; the session then falls out of step and ends.
 func (p *Pipe) recoverIn() {
 	s := &p.rx
 	why := s.halt
@@ -210,7 +211,11 @@ func (p *Pipe) recoverIn() {
 	}
 	s.fails++
 	p.recoveries.Add(1)
-	p.log.Warn("IN endpoint halted, clearing it", zap.String("errno", unix.ErrnoName(why.errno)), zap.Int("in_a_row", s.fails))
+	level := zap.WarnLevel
+	if why.errno != unix.EPIPE {
+		level = zap.DebugLevel // every unplug begins so
+	}
+	p.log.Log(level, "IN endpoint halted, clearing it", zap.String("errno", unix.ErrnoName(why.errno)), zap.Int("in_a_row", s.fails))
 	for _, f := range s.frames {
 		if f.state == frameFlight {
 			p.k.discard(f)
