@@ -32,16 +32,15 @@ func needVM(t *testing.T, full bool) {
 	}
 }
 
-// guest runs guest tests in a new machine and returns the directory of what
-// they left. pattern and skip are regular expressions as go test takes them.
-func guest(t *testing.T, flavour vm.Flavour, limit time.Duration, daemon, pattern, skip string, cycles int) string {
+// guest runs guest tests in a new machine; what they leave is then in results.
+// pattern and skip are regular expressions as go test takes them.
+func guest(t *testing.T, flavour vm.Flavour, limit time.Duration, daemon, pattern, skip string, cycles int, results string) {
 	t.Helper()
 	dir := t.TempDir()
 	files, err := vm.Build(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	results := t.TempDir()
 	r, err := vm.Run(t.Context(), vm.Config{
 		Flavour: flavour,
 		Files:   files,
@@ -59,16 +58,15 @@ func guest(t *testing.T, flavour vm.Flavour, limit time.Duration, daemon, patter
 	if r.ExitCode != 0 {
 		t.Errorf("the guest tests ended with %d; the console is in %s", r.ExitCode, r.Console)
 	}
-	return results
 }
 
 // TestVMTools proves that client programs do the same through our daemon and
 // through Debian's C daemon, on real kernel USB, and prints a table of both.
 func TestVMTools(t *testing.T) {
 	needVM(t, false)
-	var dirs [2]string
+	dirs := [2]string{t.TempDir(), t.TempDir()}
 	for i, daemon := range []string{"c", "gomuxd"} {
-		t.Run(daemon, func(t *testing.T) { dirs[i] = guest(t, vm.Udev, 15*time.Minute, daemon, "^TestTools$", "^$", 100) })
+		t.Run(daemon, func(t *testing.T) { guest(t, vm.Udev, 15*time.Minute, daemon, "^TestTools$", "^$", 100, dirs[i]) })
 	}
 	for _, speed := range []string{"high", "super"} {
 		fmt.Printf("\n%-40s %18s %18s\n", speed+" speed, s", "C usbmuxd", "gomuxd")
@@ -103,7 +101,7 @@ func steps(t *testing.T, dir, speed string) [][]string {
 // and carry data.
 func TestVMShort(t *testing.T) {
 	needVM(t, false)
-	guest(t, vm.Fast, 10*time.Minute, "gomuxd", "^(TestReplugCycles|TestManyPhones|TestPacketSizes)$", "^$", 5)
+	guest(t, vm.Fast, 10*time.Minute, "gomuxd", "^(TestReplugCycles|TestManyPhones|TestPacketSizes)$", "^$", 5, "")
 }
 
 // TestVMGuest proves all that the guest tests say, with udevd and with systemd.
@@ -116,7 +114,7 @@ func TestVMGuest(t *testing.T) {
 			cycles = 10
 		}
 		t.Run(string(flavour), func(t *testing.T) {
-			guest(t, flavour, 60*time.Minute, "gomuxd", ".", "^TestTools$", cycles)
+			guest(t, flavour, 60*time.Minute, "gomuxd", ".", "^TestTools$", cycles, "")
 		})
 	}
 }
@@ -125,5 +123,5 @@ func TestVMGuest(t *testing.T) {
 // of a daemon that the virtual phone makes impossible.
 func TestVMControlGroup(t *testing.T) {
 	needVM(t, true)
-	guest(t, vm.Udev, 20*time.Minute, "c", "^(TestManyPhones|TestPacketSizes|TestOddPhones)$", "^$", 5)
+	guest(t, vm.Udev, 20*time.Minute, "c", "^(TestManyPhones|TestPacketSizes|TestOddPhones)$", "^$", 5, "")
 }
