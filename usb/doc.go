@@ -27,8 +27,10 @@
 // Of the configurations that have an interface of exactly class 255, subclass
 // 254, protocol 2 with one bulk endpoint each way, the one with the highest value
 // is selected if it is not active; if it cannot be, the next. Only then are kernel
-// drivers taken off interfaces, never from another program. Nothing is put back
-// at the end.
+// drivers taken off the interfaces of the active one, never from another program.
+// gousb's own detaching is not used: it goes by the interfaces of the wanted
+// configuration and fails (EHOSTUNREACH) on a phone that udev has unconfigured.
+// Nothing is put back at the end.
 //
 // One bring-up at a time uses libusb. A phone that does not answer holds the
 // others up by Config.Timeout, once: while the kernel keeps that attempt, others

@@ -14,6 +14,9 @@ const (
 	// is the same, the kernel's for a configuration 5 s.
 	requestTimeout = time.Second
 
+	// configureTries is how often a configuration is asked for.
+	configureTries = 2
+
 	// listTries is how often libusb is asked, listPause apart, for a device that
 	// sysfs shows. Each try starts it anew, which has it scan sysfs again.
 	listTries = 3
@@ -137,44 +140,36 @@ func convert(desc *gousb.DeviceDesc) []configuration {
 // active implements phone.
 func (ph *libusbPhone) active() (int, error) { return ph.dev.ActiveConfigNum() }
 
-// configure implements phone. gousb takes the drivers off the interfaces of the
-// wanted configuration, by number; the kernel refuses as long as one of the
-// active configuration is in use. So what is left is taken off here, unless it
-// belongs to another program.
+// configure implements phone. gousb's own detaching is of no use: it goes by the
+// interfaces of the wanted configuration, where those of the active one are in
+// the way, and it fails on a phone that has none, as udev leaves it.
 func (ph *libusbPhone) configure(value int) error {
-	err := ph.selectConfig(value)
-	if err == nil {
-		return nil
+	for try := 1; ; try++ {
+		if err := ph.freeActive(); err != nil {
+			return err
+		}
+		conf, err := ph.dev.Config(value)
+		if err == nil {
+			return conf.Close() // keeps it selected
+		}
+		// The kernel may have configured it, and bound drivers, just now.
+		if try == configureTries {
+			return err
+		}
 	}
-	active, aerr := ph.active()
-	if aerr != nil || active == 0 {
-		return err
-	}
-	n, oerr := openNode(ph.at.Node)
-	if oerr != nil {
-		return openError(ph.at, oerr)
-	}
-	freed, berr := freeActive(n, ph.at, ph.log, ph.configurations(), active)
-	n.close()
-	if berr != nil {
-		return berr
-	}
-	if freed == 0 {
-		return err
-	}
-	return ph.selectConfig(value)
 }
 
-func (ph *libusbPhone) selectConfig(value int) error {
-	if err := ph.dev.SetAutoDetach(true); err != nil {
+func (ph *libusbPhone) freeActive() error {
+	active, err := ph.active()
+	if err != nil || active == 0 {
 		return err
 	}
-	defer ph.dev.SetAutoDetach(false)
-	conf, err := ph.dev.Config(value)
+	n, err := openNode(ph.at.Node)
 	if err != nil {
-		return err
+		return openError(ph.at, err)
 	}
-	return conf.Close() // keeps it selected
+	defer n.close()
+	return freeActive(n, ph.at, ph.log, ph.configurations(), active)
 }
 
 // vendorIn implements phone.

@@ -60,17 +60,22 @@ func (ph *plainPhone) active() (int, error) {
 
 // configure implements phone.
 func (ph *plainPhone) configure(value int) error {
-	active, err := ph.active()
-	if err != nil {
-		return err
+	for try := 1; ; try++ {
+		active, err := ph.active()
+		if err != nil {
+			return err
+		}
+		if err := freeActive(ph.n, ph.at, ph.log, ph.configurations(), active); err != nil {
+			return err
+		}
+		errno := ph.n.setConfiguration(value)
+		if errno == 0 {
+			return nil
+		}
+		if try == configureTries {
+			return errno
+		}
 	}
-	if _, err := freeActive(ph.n, ph.at, ph.log, ph.configurations(), active); err != nil {
-		return err
-	}
-	if errno := ph.n.setConfiguration(value); errno != 0 {
-		return errno
-	}
-	return nil
 }
 
 // vendorIn implements phone.
@@ -89,7 +94,7 @@ func (ph *plainPhone) serial() (string, error) { return ph.sys.read("serial"), n
 // freeActive takes the kernel's drivers off the interfaces of the active
 // configuration, since the kernel sets no other while one is in use. It fails
 // with a *BusyError when another program has one.
-func freeActive(n *node, at Address, log *zap.Logger, all []configuration, active int) (freed int, err error) {
+func freeActive(n *node, at Address, log *zap.Logger, all []configuration, active int) error {
 	for _, c := range all {
 		if c.value != active {
 			continue
@@ -102,15 +107,12 @@ func freeActive(n *node, at Address, log *zap.Logger, all []configuration, activ
 			switch driver := n.driver(a.number); driver {
 			case "":
 			case usbfsDriver:
-				return freed, busy(n, at, a.number)
+				return busy(n, at, a.number)
 			default:
 				errno := n.detach(a.number)
 				log.Debug("took a kernel driver off", zap.String("driver", driver), zap.Int("interface", a.number), zap.String("errno", unix.ErrnoName(errno)))
-				if errno == 0 {
-					freed++
-				}
 			}
 		}
 	}
-	return freed, nil
+	return nil
 }
