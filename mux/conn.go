@@ -39,9 +39,14 @@ type Conn struct {
 	tcb     tcb
 	tx, rx  ring
 	links   [queueCount]queueLink
-	linger  *time.Timer
-	closed  bool // Close has been called
-	noWrite bool // CloseWrite has been called
+	closed  bool          // Close has been called
+	noWrite bool          // CloseWrite has been called
+	done    chan struct{} // made by Done, closed when ended
+	ended   bool          // the session has forgotten it
+
+	linger  *time.Timer // after Close, while the phone has not taken all
+	lingers int         // how often it has run out
+	lastUna uint32      // what the phone had acknowledged then
 }
 
 // Dial opens a connection to a TCP port of the phone. It blocks until the phone
@@ -117,6 +122,28 @@ func (c *Conn) Err() error {
 // the device, rather than by this side or by the phone's FIN.
 func (c *Conn) Reset() bool { return c.Err() != nil }
 
+// Done is closed when the connection is over in both directions: after a reset
+// of either side, or with the session. A FIN of the phone does not close it.
+func (c *Conn) Done() <-chan struct{} {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	if c.done == nil {
+		c.done = make(chan struct{})
+		if c.ended {
+			close(c.done)
+		}
+	}
+	return c.done
+}
+
+// Acked is how many bytes of what was written the phone has acknowledged,
+// modulo 2^32.
+func (c *Conn) Acked() uint32 {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	return c.tcb.sndUna - 1 // less the SYN
+}
+
 // Read implements net.Conn.
 func (c *Conn) Read(b []byte) (int, error) {
 	if len(b) == 0 {
@@ -181,10 +208,14 @@ func (c *Conn) CloseRead() error {
 	return nil
 }
 
+// maxLingers bounds the wait of a closed connection for a phone that is slow but
+// steady, in units of Config.Linger.
+const maxLingers = 10
+
 // Close ends both directions and returns at once. In the background what was
 // written still goes to the phone; the reset follows when the phone has
-// acknowledged all of it, or after Config.Linger. The source port stays in use
-// until then.
+// acknowledged all of it, or has acknowledged nothing for Config.Linger. The
+// source port stays in use until then.
 func (c *Conn) Close() error {
 	s := c.s
 	s.mu.Lock()
@@ -196,6 +227,7 @@ func (c *Conn) Close() error {
 	ev := c.tcb.close()
 	c.rx.kill()
 	if c.tcb.state == closing && !c.tcb.drained() && s.err == nil {
+		c.lastUna = c.tcb.sndUna
 		c.linger = time.AfterFunc(s.cfg.Linger, c.lingered)
 	}
 	s.pushLocked(c, ev)
@@ -216,12 +248,28 @@ func (c *Conn) Close() error {
 func (c *Conn) lingered() {
 	s := c.s
 	s.mu.Lock()
+	c.lingers++
+	if c.tcb.state == closing && c.tcb.sndUna != c.lastUna && c.lingers < maxLingers {
+		c.lastUna = c.tcb.sndUna
+		c.linger.Reset(s.cfg.Linger)
+		s.mu.Unlock()
+		return
+	}
 	s.pushLocked(c, c.tcb.abort(net.ErrClosed))
 	wake := s.wakeLocked()
 	s.mu.Unlock()
 	if wake {
 		notify(s.wake)
 	}
+}
+
+// Abort is Close without the wait: what the phone has not taken is lost.
+func (c *Conn) Abort() {
+	c.Close()
+	c.s.mu.Lock()
+	c.lingers = maxLingers
+	c.s.mu.Unlock()
+	c.lingered()
 }
 
 // peek waits for data from the phone and returns the first contiguous bytes, at

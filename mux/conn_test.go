@@ -123,6 +123,116 @@ func TestLingerIsBounded(t *testing.T) {
 	})
 }
 
+// TestLingerIsPatientWithASlowPhone asserts that a phone which takes little at a
+// time, but steadily, gets all, and that one which takes for ever does not.
+func TestLingerIsPatientWithASlowPhone(t *testing.T) {
+	play(t, Config{}, func(b *bench) {
+		c := b.dial(1, 256)
+		c.Write(make([]byte, 5*256))
+		c.Close()
+		for i := range uint32(5) {
+			b.wantSegment(1, 62078, 1+i*256, 1, flagACK)
+			time.Sleep(900 * time.Millisecond)
+			b.sendSegment(62078, 1, 1, 1+(i+1)*256, flagACK, 256, "")
+		}
+		b.wantSegment(1, 62078, 1+5*256, 1, flagRST)
+
+		b.tx = 20
+		c = b.dial(2, 256)
+		c.Write(make([]byte, 20*256))
+		start := time.Now()
+		c.Close()
+		for seq := uint32(1); ; seq += 256 {
+			g, _, err := decodeSegment(b.recv()[longHeaderLen:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if g.flags == flagRST {
+				break
+			}
+			time.Sleep(900 * time.Millisecond)
+			b.sendSegment(62078, 2, 1, seq+256, flagACK, 256, "")
+		}
+		// It is sent after 10 s and waits for our next look, 0.9 s at most.
+		if d := time.Since(start); d < 9*time.Second || d > 11*time.Second {
+			t.Fatalf("want the reset after 10 s, got it after %v", d)
+		}
+	})
+}
+
+// TestAbort asserts that the reset of an aborted connection waits for nothing.
+func TestAbort(t *testing.T) {
+	play(t, Config{}, func(b *bench) {
+		c := b.dial(1, window)
+		c.Write([]byte("abcd"))
+		b.wantSegment(1, 62078, 1, 1, flagACK)
+		start := time.Now()
+		c.Abort()
+		b.wantSegment(1, 62078, 5, 1, flagRST)
+		if d := time.Since(start); d != 0 {
+			t.Fatalf("want the reset at once, got it after %v", d)
+		}
+		c.Abort() // again does nothing
+	})
+}
+
+// TestDone asserts that a reset after the phone's FIN is noticed without reading
+// or writing.
+func TestDone(t *testing.T) {
+	play(t, Config{}, func(b *bench) {
+		c := b.dial(1, window)
+		done := c.Done()
+		b.sendSegment(62078, 1, 1, 1, flagACK|flagFIN, window, "")
+		b.wantSegment(1, 62078, 1, 2, flagACK)
+		synctest.Wait()
+		select {
+		case <-done:
+			t.Fatal("done after a FIN alone")
+		default:
+		}
+		b.sendSegment(62078, 1, 2, 1, flagRST, window, "")
+		<-done
+		<-c.Done()
+		c.Close()
+		c = b.dial2(2)
+		done = c.Done()
+		c.Close()
+		b.wantSegment(2, 62078, 1, 1, flagRST)
+		<-done
+	})
+}
+
+// TestAcksDoNotStarveData plays a phone that asks for acks faster than the pipe
+// takes them: the data of another connection must still leave.
+func TestAcksDoNotStarveData(t *testing.T) {
+	play(t, Config{}, func(b *bench) {
+		c1, c2 := b.dial(1, window), b.dial(2, 64*window)
+		go io.Copy(io.Discard, c1)
+		const size = 1 << 20
+		go c2.Write(make([]byte, size))
+		sent, acks := 0, 0
+		for seq := uint32(1); sent < size; seq += 64 {
+			// One more segment to acknowledge before each packet is taken.
+			b.sendSegment(62078, 1, seq, 1, flagACK, window, strings.Repeat("x", 64))
+			synctest.Wait()
+			g, payload, err := decodeSegment(b.recv()[longHeaderLen:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if g.src == 1 {
+				acks++
+			}
+			sent += len(payload)
+			if acks > 100 && sent == 0 {
+				t.Fatalf("%d acks and no data", acks)
+			}
+		}
+		if acks == 0 {
+			t.Fatal("want acks, too")
+		}
+	})
+}
+
 func TestCloseOfTheSessionResetsAtOnce(t *testing.T) {
 	play(t, Config{}, func(b *bench) {
 		c := b.dial(1, window)

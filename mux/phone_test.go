@@ -22,6 +22,11 @@ import (
 // phone must have counted no violation.
 func attach(t testing.TB, cfg virtualphone.Config) (*mux.Session, *virtualphone.Phone) {
 	t.Helper()
+	return attachWith(t, cfg, mux.Config{})
+}
+
+func attachWith(t testing.TB, cfg virtualphone.Config, session mux.Config) (*mux.Session, *virtualphone.Phone) {
+	t.Helper()
 	phone, err := virtualphone.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +41,7 @@ func attach(t testing.TB, cfg virtualphone.Config) (*mux.Session, *virtualphone.
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := mux.Open(context.Background(), cable.Pipe(), mux.Config{})
+	s, err := mux.Open(context.Background(), cable.Pipe(), session)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +289,7 @@ func TestConnects(t *testing.T) {
 // TestCloseDeliversWhatWasWritten asserts that data written just before Close
 // reaches the phone, although the phone is slow to take it.
 func TestCloseDeliversWhatWasWritten(t *testing.T) {
-	s, phone := attach(t, virtualphone.Config{})
+	s, phone := attachWith(t, virtualphone.Config{}, mux.Config{Linger: time.Minute}) // on a busy machine
 	const size = 60_000
 	got := make(chan error, 1)
 	release := make(chan struct{})

@@ -19,6 +19,7 @@ type queueLink struct {
 // pushing one that is queued already does nothing, and nothing allocates.
 type connQueue struct {
 	head, tail *Conn
+	n          int
 }
 
 func (q *connQueue) empty() bool { return q.head == nil }
@@ -29,6 +30,7 @@ func (q *connQueue) push(c *Conn, id queueID) {
 		return
 	}
 	*l = queueLink{queued: true}
+	q.n++
 	if q.tail == nil {
 		q.head = c
 	} else {
@@ -42,6 +44,7 @@ func (q *connQueue) pop(id queueID) *Conn {
 	if c == nil {
 		return nil
 	}
+	q.n--
 	q.head = c.links[id].next
 	if q.head == nil {
 		q.tail = nil
@@ -51,4 +54,4 @@ func (q *connQueue) pop(id queueID) *Conn {
 }
 
 // only reports whether c is the one connection queued.
-func (q *connQueue) only(c *Conn) bool { return q.head == c && q.tail == c }
+func (q *connQueue) only(c *Conn) bool { return q.n == 1 && q.head == c }

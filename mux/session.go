@@ -37,8 +37,9 @@ type Config struct {
 	// DialTimeout bounds the wait for the answer to a SYN. Default 10 s.
 	DialTimeout time.Duration
 
-	// Linger bounds how long a closed Conn waits for the phone to take what was
-	// written to it before the reset goes out. Default 1 s.
+	// Linger bounds how long a closed Conn waits for a phone that acknowledges
+	// nothing of what was written to it before the reset goes out. A phone that
+	// is slow but steady gets maxLingers times as long in all. Default 1 s.
 	Linger time.Duration
 
 	// CloseTimeout bounds how long Close waits for the resets of open
@@ -94,6 +95,7 @@ type Session struct {
 	urgent   connQueue        // have a SYN, ACK or RST to send
 	ready    connQueue        // have data to send
 	strays   []segment        // resets for segments of unknown connections
+	credit   int              // how many urgent packets may go before the next data
 	bytesIn  uint64
 	bytesOut uint64
 }
@@ -267,6 +269,12 @@ func (s *Session) dropLocked(c *Conn) {
 	c.tx.kill()
 	if c.linger != nil {
 		c.linger.Stop()
+	}
+	if !c.ended {
+		c.ended = true
+		if c.done != nil {
+			close(c.done)
+		}
 	}
 }
 

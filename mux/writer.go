@@ -10,8 +10,8 @@ import (
 const maxStrays = 64
 
 // writeLoop is the only caller of the pipe's Write. It pulls: first the
-// greeting, then SYN, ACK and RST, then one segment of each connection that has
-// data and room, in turn.
+// greeting; then SYN, ACK and RST of all connections that wait with one; then a
+// segment of the connection whose turn it is, among those with data and room.
 func (s *Session) writeLoop() error {
 	frame := make([]byte, maxFrameOut)
 	for {
@@ -48,14 +48,15 @@ func (s *Session) nextFrame(frame []byte) (length int, stop bool) {
 		s.mu.Unlock()
 		return n, false
 	}
-	if len(s.strays) > 0 {
+	urgent := s.urgentTurnLocked()
+	if urgent && len(s.strays) > 0 {
 		g := s.strays[0]
 		s.strays = append(s.strays[:0], s.strays[1:]...)
 		n := s.encodeLocked(frame, g, 0)
 		s.mu.Unlock()
 		return n, false
 	}
-	c, g, n := s.pullLocked()
+	c, g, n := s.pullLocked(urgent)
 	if c == nil {
 		s.asleep = true
 		if s.closing {
@@ -89,16 +90,35 @@ func (s *Session) nextFrame(frame []byte) (length int, stop bool) {
 	return length, false
 }
 
+// urgentTurnLocked decides whether urgent packets come next, or data. Those
+// that wait when data has its turn may all go before the next data, and no more:
+// a phone that asks for acks without end does not stop the others' data.
+func (s *Session) urgentTurnLocked() bool {
+	switch {
+	case s.ready.empty():
+		return true
+	case s.credit > 0:
+		s.credit--
+		return true
+	}
+	s.credit = s.urgent.n + len(s.strays)
+	return false
+}
+
 // pullLocked chooses the connection whose turn it is, and its segment with n
-// bytes of data.
-func (s *Session) pullLocked() (c *Conn, g segment, n int) {
+// bytes of data. It looks at the other queue, too, before it finds nothing.
+func (s *Session) pullLocked(urgent bool) (c *Conn, g segment, n int) {
 	for {
-		urgent := true
-		if c = s.urgent.pop(queueUrgent); c == nil {
-			urgent = false
-			if c = s.ready.pop(queueReady); c == nil {
+		if urgent {
+			c = s.urgent.pop(queueUrgent)
+		} else {
+			c = s.ready.pop(queueReady)
+		}
+		if c == nil {
+			if urgent = !urgent; s.urgent.empty() && s.ready.empty() {
 				return nil, segment{}, 0
 			}
+			continue
 		}
 		// An ack rides on data when that takes nobody else's turn.
 		data := !urgent || s.ready.only(c)
