@@ -69,7 +69,7 @@
 //	OUT stall, part taken               ErrStalled: the phone holds half a packet
 //	OUT EPROTO, EILSEQ, ETIME           ErrTransfer: it may or may not have arrived
 //	three recoveries without success    ErrStalled or ErrTransfer
-//	ENODEV from reaping                 ErrGone
+//	ENODEV                              ErrGone, without a look at sysfs
 //	ENOMEM                              fewer transfers, then smaller ones, then ErrMemory
 //
 // # Memory

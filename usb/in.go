@@ -100,6 +100,7 @@ func (p *Pipe) Read(b []byte) (int, error) {
 // waits.
 func (p *Pipe) attend() error {
 	if p.bad.is() {
+		p.collect(0) // may know better: that the phone has gone
 		return p.broken(p.bad)
 	}
 	if err := p.ended(); err != nil {

@@ -190,7 +190,9 @@ func (p *Pipe) name(f fault) error {
 	kind := f.kind
 	if kind == nil {
 		kind = kindOf(f.errno)
-		if kind == ErrGone && p.cfg.lost != nil {
+		// ENODEV needs no second opinion, which would take until the kernel has
+		// taken the phone down.
+		if kind == ErrGone && f.errno != unix.ENODEV && p.cfg.lost != nil {
 			kind = p.cfg.lost(f.errno)
 		}
 	}

@@ -240,6 +240,35 @@ func TestTakenAway(t *testing.T) {
 	}
 }
 
+// An unplug looks like a change of the configuration to sysfs for a while, and to
+// a transfer that is submitted meanwhile. It must not be asked.
+func TestUnplugIsNotAskedFor(t *testing.T) {
+	for _, errno := range []unix.Errno{unix.ENODEV, unix.ESHUTDOWN, unix.ENOENT} {
+		synctest.Test(t, func(t *testing.T) {
+			k := newFakeKernel(t)
+			p, err := newPipe(k, testEndpoints, small, pipeConfig{
+				log: zap.NewNop(),
+				lost: func(unix.Errno) error {
+					t.Error("sysfs asked about an unplug")
+					return ErrConfiguration
+				},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			k.finish(testIn, 0, []byte("last words"))
+			k.onSubmit = func(*frame) unix.Errno { return errno }
+			k.gone = errno != unix.ENODEV
+			readN(t, p, 10)
+			if _, err := p.Read(make([]byte, 9)); !errors.Is(err, ErrGone) {
+				t.Errorf("Read after %v = %v, want ErrGone", errno, err)
+			}
+			p.Close()
+			k.checkClean()
+		})
+	}
+}
+
 func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newFakeKernel(t)
