@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -78,6 +79,13 @@ func listen(addr string, mode fs.FileMode, loopbackOnly bool) (net.Listener, err
 			address, ErrInUse, address[strings.LastIndexByte(address, ':')+1:])
 	}
 	return l, err
+}
+
+// CheckAddress returns an error that wraps ErrAddress unless addr is an address
+// that Listen can read.
+func CheckAddress(addr string) error {
+	_, _, err := parseAddress(addr)
+	return err
 }
 
 // parseAddress splits an address as clients write it into a network and an
@@ -163,6 +171,11 @@ func (l *unixListener) Close() error {
 // listenUnix binds path in place: libusbmuxd waits for the creation of the
 // name, and does not see a rename.
 func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
+	unlock, err := lockDirectory(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	if err := makeWay(path); err != nil {
 		return nil, err
 	}
@@ -190,6 +203,31 @@ func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
 		return nil, err
 	}
 	return &unixListener{UnixListener: ul, path: path, dev: st.Dev, ino: st.Ino}, nil
+}
+
+// lockWait bounds the wait for another daemon that binds a socket in the same
+// directory at this moment.
+const lockWait = 2 * time.Second
+
+// lockDirectory keeps two daemons that start at once from both taking a stale
+// socket for theirs to remove: the second would remove the first's new one.
+func lockDirectory(dir string) (unlock func(), err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, explainBind(dir, err)
+	}
+	for by := time.Now().Add(lockWait); ; time.Sleep(10 * time.Millisecond) {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case err == nil:
+			return func() { f.Close() }, nil
+		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR):
+			return func() { f.Close() }, nil // a file system without locks
+		case time.Now().After(by):
+			f.Close()
+			return nil, fmt.Errorf("%w: another program keeps %s locked; start only one usbmuxd", ErrInUse, dir)
+		}
+	}
 }
 
 // dialWait bounds the look at who answers on a socket that is in the way.

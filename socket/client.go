@@ -45,7 +45,7 @@ type client struct {
 	hup    chan struct{}      // made by watch, closed when gone
 	cancel context.CancelFunc // in connecting: ends the Dial
 	device Conn               // in connected: the device's end
-	flush  *time.Timer        // in connected, once gone: closes device
+	flush  *flush             // in connected, once gone: ends device
 }
 
 // target is what a client connects to.
@@ -139,8 +139,7 @@ func (c *client) goneLocked() {
 		c.cancel()
 	}
 	if c.device != nil {
-		device := c.device
-		c.flush = time.AfterFunc(c.srv.cfg.FlushTimeout, func() { device.Close() })
+		c.flush = startFlush(c.device, c.srv.cfg.FlushTimeout)
 	}
 }
 

@@ -36,7 +36,7 @@ type Config struct {
 	ReplyTimeout  time.Duration // for a client to take a reply before it is dropped: 10 s
 	RecordTimeout time.Duration // for Records to answer: 2 s
 	HalfClosed    time.Duration // without data from the device after a TCP client's FIN: 60 s
-	FlushTimeout  time.Duration // for what a vanished client sent to reach the device: 5 s
+	FlushTimeout  time.Duration // without the device taking anything of what a vanished client sent: 1 s
 
 	ListenerEvents int // events waiting for a listener that does not read: 1024
 	ListenerBytes  int // bytes of the same: 1 MiB
@@ -57,7 +57,7 @@ func (c *Config) validate() {
 	c.ReplyTimeout = positive(c.ReplyTimeout, 10*time.Second)
 	c.RecordTimeout = positive(c.RecordTimeout, 2*time.Second)
 	c.HalfClosed = positive(c.HalfClosed, 60*time.Second)
-	c.FlushTimeout = positive(c.FlushTimeout, 5*time.Second)
+	c.FlushTimeout = positive(c.FlushTimeout, time.Second)
 	c.ListenerEvents = positive(c.ListenerEvents, 1024)
 	c.ListenerBytes = positive(c.ListenerBytes, 1<<20)
 	c.RecordCalls = positive(c.RecordCalls, 16)

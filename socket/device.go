@@ -46,9 +46,12 @@ type Info struct {
 // the client has shut down writing; the device's data still flows. Close is
 // graceful: what was written leaves first, in the background.
 //
-// A Conn may have a method Reset() bool that tells, once Read has returned
-// io.EOF, a reset or a vanished device (true) from a FIN (false). Without the
-// method the end is taken for a reset.
+// A Conn may have more methods, which *mux.Conn has:
+//   - Reset() bool tells, once Read has returned io.EOF, a reset or a vanished
+//     device (true) from a FIN (false); without it the end is taken for a reset
+//   - Done() <-chan struct{} is closed when both directions are over
+//   - Acked() uint32 counts what the device has taken
+//   - Abort() is a Close that waits for nothing
 type Conn interface {
 	net.Conn
 	CloseWrite() error

@@ -49,10 +49,13 @@ type phone struct {
 	rst    bool
 	half   bool // CloseWrite was called
 	closed bool // Close was called
+	acked  uint32
+	done   chan struct{} // closed at a reset of either side
+	over   sync.Once
 }
 
 func newPhone(port uint16) *phone {
-	p := &phone{port: port, room: 1 << 20}
+	p := &phone{port: port, room: 1 << 20, done: make(chan struct{})}
 	p.change = sync.NewCond(&p.mu)
 	return p
 }
@@ -61,6 +64,9 @@ func (p *phone) do(f func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f()
+	if p.rst || p.closed {
+		p.over.Do(func() { close(p.done) })
+	}
 	p.change.Broadcast()
 }
 
@@ -93,6 +99,7 @@ func (p *phone) recv(t testing.TB, n int) []byte {
 	defer p.mu.Unlock()
 	b := bytes.Clone(p.up[:n])
 	p.up = p.up[n:]
+	p.acked += uint32(n)
 	p.change.Broadcast()
 	return b
 }
@@ -164,8 +171,16 @@ func (fakeConn) SetDeadline(time.Time) error      { return nil }
 func (fakeConn) SetReadDeadline(time.Time) error  { return nil }
 func (fakeConn) SetWriteDeadline(time.Time) error { return nil }
 
-// fastConn brings its own copying.
+// fastConn brings its own copying, and all else that a Conn may have.
 type fastConn struct{ fakeConn }
+
+func (c fastConn) Done() <-chan struct{} { return c.p.done }
+func (c fastConn) Abort()                { c.Close() }
+func (c fastConn) Acked() uint32 {
+	c.p.mu.Lock()
+	defer c.p.mu.Unlock()
+	return c.p.acked
+}
 
 func (c fastConn) ReadFrom(r io.Reader) (int64, error) { return 0, copyPlain(c.fakeConn, r) }
 func (c fastConn) WriteTo(w io.Writer) (int64, error)  { return 0, copyPlain(w, c.fakeConn) }

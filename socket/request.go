@@ -154,7 +154,7 @@ func printable(v any) string {
 	if !ok {
 		return ""
 	}
-	s = strings.ToValidUTF8(s[:min(len(s), maxName)], "")
+	s = strings.Clone(strings.ToValidUTF8(s[:min(len(s), maxName)], "")) // not a part of the whole request
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return '?'

@@ -19,7 +19,7 @@ type pipe struct {
 	clientEOF atomic.Bool // the client has shut down sending
 	deviceFIN atomic.Bool // the device has
 
-	half atomic.Pointer[time.Timer] // TCP after clientEOF: closes conn
+	silence silence // TCP after clientEOF: closes conn
 }
 
 // splice answers Connect and copies in both directions until it is over. The
@@ -49,6 +49,7 @@ func (c *client) splice() state {
 		if !p.clientEOF.Load() {
 			select {
 			case <-up:
+			case <-done(conn):
 			case <-c.target.entry.left:
 			}
 		}
@@ -56,9 +57,7 @@ func (c *client) splice() state {
 	conn.Close()
 	c.stopReading()
 	<-up
-	if t := p.half.Load(); t != nil {
-		t.Stop()
-	}
+	p.silence.end()
 	c.finish()
 	return closed
 }
@@ -82,7 +81,7 @@ func (p *pipe) up() {
 		p.clientEOF.Store(true)
 		_ = p.conn.CloseWrite()
 		if c.tcp {
-			p.startHalf()
+			p.silence.begin(c.srv.cfg.HalfClosed, func() { p.conn.Close() })
 		}
 	}
 	if p.deviceFIN.Load() {
@@ -102,9 +101,11 @@ func (p *pipe) down() error {
 	}
 	err := copyFrom(w, p.conn)
 	if err != nil {
-		t := time.AfterFunc(p.client.srv.cfg.FlushTimeout, func() { p.conn.Close() })
+		if !p.client.watched { // nobody else notices if the client is gone
+			f := startFlush(p.conn, p.client.srv.cfg.FlushTimeout)
+			defer f.stop()
+		}
 		_ = copyFrom(io.Discard, p.conn)
-		t.Stop()
 		return err
 	}
 	p.deviceFIN.Store(true) // or a reset; before reset is asked
@@ -115,6 +116,15 @@ func (p *pipe) down() error {
 func reset(conn Conn) bool {
 	r, ok := conn.(interface{ Reset() bool })
 	return !ok || r.Reset()
+}
+
+// done is closed when the device's connection is over in both directions; nil,
+// which never is, if conn cannot tell.
+func done(conn Conn) <-chan struct{} {
+	if d, ok := conn.(interface{ Done() <-chan struct{} }); ok {
+		return d.Done()
+	}
+	return nil
 }
 
 func closeWrite(conn net.Conn) {
@@ -139,7 +149,7 @@ func (c *client) endDevice() {
 	defer c.mu.Unlock()
 	c.device = nil
 	if c.flush != nil {
-		c.flush.Stop()
+		c.flush.stop()
 	}
 }
 
@@ -159,24 +169,59 @@ func (c *client) finish() {
 	}
 }
 
-// startHalf closes conn when the device has been silent for Config.HalfClosed.
-func (p *pipe) startHalf() {
-	p.half.Store(time.AfterFunc(p.client.srv.cfg.HalfClosed, func() { p.conn.Close() }))
+// silence ends the connection of a half-closed client when the device has been
+// silent for a while. Time spent writing to the client does not count.
+type silence struct {
+	mu      sync.Mutex // guards all below
+	timer   *time.Timer
+	limit   time.Duration
+	writing bool
+	over    bool
 }
 
-// tcpWriter is the client's side of a pipe over TCP. Only the time spent
-// waiting for the device counts as the device's silence.
+func (s *silence) begin(limit time.Duration, expired func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return
+	}
+	s.limit = limit
+	s.timer = time.AfterFunc(limit, expired)
+	if s.writing {
+		s.timer.Stop()
+	}
+}
+
+// write notes the start or the end of a write to the client.
+func (s *silence) write(starts bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writing = starts
+	switch {
+	case s.timer == nil || s.over:
+	case starts:
+		s.timer.Stop()
+	default:
+		s.timer.Reset(s.limit)
+	}
+}
+
+func (s *silence) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+}
+
+// tcpWriter is the client's side of a pipe over TCP.
 type tcpWriter pipe
 
 func (w *tcpWriter) Write(b []byte) (int, error) {
-	if t := w.half.Load(); t != nil {
-		t.Stop()
-	}
-	n, err := w.client.conn.Write(b)
-	if t := w.half.Load(); t != nil && err == nil {
-		t.Reset(w.client.srv.cfg.HalfClosed)
-	}
-	return n, err
+	w.silence.write(true)
+	defer w.silence.write(false)
+	return w.client.conn.Write(b)
 }
 
 // buffers lends the memory for copies with a Conn that brings none of its own.

@@ -3,12 +3,13 @@ package socket
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"testing"
 	"time"
 )
 
 func testHalfClose(t *testing.T) {
-	r := newRig(t, func(c *Config) { c.HalfClosed = 50 * time.Millisecond; c.FlushTimeout = 50 * time.Millisecond })
+	r := newRig(t, func(c *Config) { c.HalfClosed = 50 * time.Millisecond; c.FlushTimeout = patience })
 	d := newFakeDevice()
 	id := r.attach(d)
 	halfClosed := func(t *testing.T, h *host) *phone {
@@ -76,15 +77,6 @@ func testHalfClose(t *testing.T) {
 			t.Errorf("the phone got %q", got)
 		}
 	})
-	t.Run("close while the phone takes nothing", func(t *testing.T) {
-		h := r.dial()
-		p := h.connect(d, id, 1)
-		p.do(func() { p.room = 4 })
-		h.write([]byte("more than fits"))
-		p.await(t, "a full phone", func() bool { return len(p.up) == 4 })
-		h.Close()
-		p.awaitClosed(t)
-	})
 	t.Run("TCP: silence ends it", func(t *testing.T) {
 		h := r.dialTCP()
 		p := halfClosed(t, h)
@@ -98,6 +90,54 @@ func testHalfClose(t *testing.T) {
 		p.send([]byte("answered by a reset"))
 		p.awaitClosed(t)
 	})
+}
+
+func TestCloseWhileThePhoneTakesNothing(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.FlushTimeout = 50 * time.Millisecond })
+	d := newFakeDevice()
+	id := r.attach(d)
+	h := r.dial()
+	p := h.connect(d, id, 1)
+	p.do(func() { p.room = 4 })
+	h.write([]byte("more than fits"))
+	p.await(t, "a full phone", func() bool { return len(p.up) == 4 })
+	h.Close()
+	p.awaitClosed(t)
+}
+
+// A client that shuts down only its reading side goes on sending, whatever the
+// device says meanwhile.
+func TestShutdownOfReading(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.FlushTimeout = time.Millisecond })
+	d := newFakeDevice()
+	id := r.attach(d)
+	h := r.dial()
+	p := h.connect(d, id, 1)
+	if err := h.Conn.(*net.UnixConn).CloseRead(); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		p.send([]byte("answer that nobody reads"))
+		p.await(t, "answer taken", func() bool { return len(p.down) == 0 })
+		h.write([]byte("upload"))
+		p.recv(t, 6)
+	}
+	h.Close()
+	p.awaitClosed(t)
+}
+
+// After a FIN, a reset by the device ends the connection of a client that does
+// nothing.
+func TestFinThenReset(t *testing.T) {
+	r := newRig(t)
+	d := newFakeDevice()
+	id := r.attach(d)
+	h := r.dial()
+	p := h.connect(d, id, 1)
+	p.end()
+	h.eof()
+	p.reset()
+	p.awaitClosed(t)
 }
 
 func TestTCPHalfCloseKeepsData(t *testing.T) {
