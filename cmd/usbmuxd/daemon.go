@@ -31,6 +31,7 @@ type muxd struct {
 	source func(ctx context.Context, events chan<- hotplug.Event) error
 	open   func(ctx context.Context, dev hotplug.Device) (unit, error)
 	tasks  []func(ctx context.Context) error // run beside, end with ctx
+	mux    mux.Config                        // of every phone's session, less the log
 
 	registry *socket.Registry
 	devices  map[string]*device // by sysfs path; run's goroutine alone

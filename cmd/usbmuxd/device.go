@@ -72,7 +72,9 @@ func (d *muxd) drive(ctx context.Context, log *zap.Logger, dev hotplug.Device) e
 		return err
 	}
 	log = log.With(zap.String("udid", u.info.UDID))
-	session, err := mux.Open(ctx, u.pipe, mux.Config{Log: log.Named("mux")})
+	cfg := d.mux
+	cfg.Log = log.Named("mux")
+	session, err := mux.Open(ctx, u.pipe, cfg)
 	if err != nil {
 		return err
 	}

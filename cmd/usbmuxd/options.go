@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"gomuxd/socket"
 )
 
 const (
@@ -69,6 +71,9 @@ func parseOptions(args []string) (*options, error) {
 	for _, s := range o.sockets {
 		if s == "" || strings.HasPrefix(s, "-") {
 			return nil, fmt.Errorf("--socket wants an address, got %q", s)
+		}
+		if err := socket.CheckAddress(s); err != nil {
+			return nil, err
 		}
 	}
 	if len(o.sockets) == 0 {

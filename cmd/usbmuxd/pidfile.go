@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"strconv"
 
@@ -17,58 +16,44 @@ import (
 // file is closed in this process: nothing else may open it.
 type pidFile struct{ f *os.File }
 
-// lockPidFile makes the pid file at path, locks it and writes the process id.
-// It fails if another process holds the lock, and then changes nothing.
+// lockPidFile makes the pid file at path if it is missing, locks it and writes
+// the process id. It fails if another process holds the lock, and then changes
+// nothing. The file is never removed: whoever else starts meets the same lock.
 func lockPidFile(path string) (*pidFile, error) {
 	if path == noPidFile {
 		return nil, nil
 	}
-	switch holder, err := lockHolder(path); {
-	case err != nil:
-		return nil, fmt.Errorf("pid file: %w; run as root, or choose another with --pidfile PATH or --pidfile %s", err, noPidFile)
-	case holder > 0:
-		return nil, fmt.Errorf("pid file %s is locked by process %d: another usbmuxd is running; stop it first (systemctl stop usbmuxd, or kill %d)", path, holder, holder)
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("stale pid file: %w; remove it as its owner", err)
-	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	const remedy = "run as root, or choose another with --pidfile PATH or --pidfile " + noPidFile
+	// Not O_TRUNC: it may be another's. Not blocking: it may be a pipe.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("pid file: %w; run as root, or choose another with --pidfile PATH or --pidfile %s", err, noPidFile)
+		return nil, fmt.Errorf("pid file: %w; %s", err, remedy)
 	}
-	lock := unix.Flock_t{Type: unix.F_WRLCK}
-	if err := unix.FcntlFlock(f.Fd(), unix.F_SETLK, &lock); err != nil {
+	if err := holdPidFile(f); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("lock pid file %s: %w; another usbmuxd has just started", path, err)
-	}
-	if _, err := f.WriteString(strconv.Itoa(os.Getpid())); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("write pid file: %w", err)
+		return nil, fmt.Errorf("pid file %s: %w", path, err)
 	}
 	return &pidFile{f: f}, nil
 }
 
-// lockHolder is the process that holds the lock on path, 0 if none does.
-func lockHolder(path string) (int, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
+func holdPidFile(f *os.File) error {
 	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
-		return 0, fmt.Errorf("%s: not a regular file", path)
+		return errors.New("not a regular file; choose another with --pidfile")
 	}
 	lock := unix.Flock_t{Type: unix.F_WRLCK}
-	if err := unix.FcntlFlock(f.Fd(), unix.F_GETLK, &lock); err != nil {
-		return 0, fmt.Errorf("%s: %w", path, err)
+	err := unix.FcntlFlock(f.Fd(), unix.F_SETLK, &lock)
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+		holder := unix.Flock_t{Type: unix.F_WRLCK}
+		_ = unix.FcntlFlock(f.Fd(), unix.F_GETLK, &holder) // 0 if it has just let go
+		return fmt.Errorf("locked by process %d: another usbmuxd is running; stop it first (systemctl stop usbmuxd, or kill %d)", holder.Pid, holder.Pid)
 	}
-	if lock.Type == unix.F_UNLCK {
-		return 0, nil
+	if err == nil {
+		err = f.Truncate(0)
 	}
-	return int(lock.Pid), nil
+	if err == nil {
+		_, err = f.WriteString(strconv.Itoa(os.Getpid()))
+	}
+	return err
 }
 
 // release drops the lock. The file stays, as others expect.

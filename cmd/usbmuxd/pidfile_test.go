@@ -50,7 +50,7 @@ func TestPidFile(t *testing.T) {
 	if got, err := os.ReadFile(path); err != nil || string(got) != pid {
 		t.Fatalf("want %s in the file, got %q, %v", pid, got, err)
 	}
-	if out, _ := holder().CombinedOutput(); !strings.Contains(string(out), "refused: pid file "+path+" is locked by process "+pid) {
+	if out, _ := holder().CombinedOutput(); !strings.Contains(string(out), "refused: pid file "+path+": locked by process "+pid) {
 		t.Fatalf("want a refusal that names file and process, got %q", out)
 	}
 	if got, _ := os.ReadFile(path); string(got) != pid {

@@ -46,6 +46,7 @@ func TestWholeDaemon(t *testing.T) {
 	bus := &virtualBus{log: d.log, changed: make(chan struct{}, 1)}
 	bus.add(phone)
 	d.source, d.open = bus.run, bus.open
+	d.mux.Linger = time.Minute // on a busy machine
 
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
