@@ -61,7 +61,10 @@ func TestRefusesToStart(t *testing.T) {
 	})
 	t.Run("record directory that is a file", func(t *testing.T) {
 		name := write("lockdown", "x")
-		refused(t, []string{"-S", path("s"), "-C", name, "-P", "NONE"}, name)
+		refused(t, []string{"-S", path("s"), "-C", name, "-P", "NONE"}, name, "another directory")
+	})
+	t.Run("record directory that cannot be made", func(t *testing.T) {
+		refused(t, []string{"-S", path("s"), "-C", "/proc/nope", "-P", "NONE"}, "/proc/nope", "another directory")
 	})
 	t.Run("pid file in a missing directory", func(t *testing.T) {
 		refused(t, []string{"-S", path("s"), "-C", records, "-P", path("no/pid")}, path("no/pid"), "--pidfile")

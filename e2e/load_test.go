@@ -34,7 +34,7 @@ func TestManyClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
-	for i := range uint64(63) {
+	for i := range uint64(64) {
 		c := dial(t, r, virtualphone.EchoPort)
 		wg.Go(func() {
 			if err := echo(c, i, size); err != nil {

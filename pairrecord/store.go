@@ -49,7 +49,7 @@ type Store struct {
 // caller must Close the Store.
 func Open(dir string, cfg Config) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make pair record directory: %w", err)
+		return nil, fmt.Errorf("make pair record directory %s: %w; make it by hand (install -d -m 0755 %s) or name another directory", dir, err, dir)
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
