@@ -27,6 +27,8 @@ type Config struct {
 	MuxMajor      int // mux version it answers, default 2; others for refused versions
 	MaxPacketSize int // bulk packet size in bytes, default 512, super speed 1024
 
+	RestoreMode bool // starts in restore mode, see Phone.SetRestoreMode
+
 	OwnKey            bool // a device key of its own instead of the one phones of a process share
 	Behavior          Behavior
 	HeartbeatInterval time.Duration // of com.apple.mobile.heartbeat, default 10 s

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -70,6 +71,20 @@ var orders = map[string]order{
 		_, err := p.Plug()
 		return err
 	}},
+	"content": {[]string{"FILES", "MIB"}, func(_ context.Context, p *Phone, args []string) error {
+		files, err := strconv.ParseUint(args[0], 10, 31)
+		if err != nil {
+			return fmt.Errorf("%q is no number of files", args[0])
+		}
+		size, err := strconv.ParseUint(args[1], 10, 32)
+		if err != nil {
+			return fmt.Errorf("%q is no number of MiB", args[1])
+		}
+		return p.SetBackupContent(int(files), size<<20)
+	}},
+	"restore-mode": {[]string{"on|off"}, func(_ context.Context, p *Phone, args []string) error {
+		return p.SetRestoreMode(args[0] == "on")
+	}},
 	"log": {[]string{"TEXT"}, func(_ context.Context, p *Phone, args []string) error {
 		p.Logf("virtualphone", "%s", args[0])
 		return nil
@@ -98,6 +113,8 @@ func describe(s State) string {
 	switch {
 	case !s.Plugged:
 		return "the phone is unplugged: replug it"
+	case s.RestoreMode:
+		return "the phone is in restore mode"
 	case s.Locked:
 		return "the phone is locked: unlock it"
 	case s.Dialog == TrustDialog:

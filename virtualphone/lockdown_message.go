@@ -50,6 +50,7 @@ type request struct {
 	HostID         string          `plist:"HostID,omitempty"`
 	SystemBUID     string          `plist:"SystemBUID,omitempty"`
 	SessionID      string          `plist:"SessionID,omitempty"`
+	QueryKey       string          `plist:"QueryKey,omitempty"` // of restored
 	PairRecord     *certified      `plist:"PairRecord,omitempty"`
 	PairingOptions *pairingOptions `plist:"PairingOptions,omitempty"`
 }

@@ -20,6 +20,9 @@ const (
 	ServiceHeartbeat            = "com.apple.mobile.heartbeat"
 	ServiceDiagnostics          = "com.apple.mobile.diagnostics_relay"
 	ServiceDiagnosticsOld       = "com.apple.iosdiagnostics.relay"
+	ServiceBackup               = "com.apple.mobilebackup2"
+	ServiceInstallation         = "com.apple.mobile.installation_proxy"
+	ServiceSpringBoard          = "com.apple.springboardservices"
 	ServiceEcho                 = "com.gomuxd.echo" // no phone has it: TLS over a plain echo
 )
 
@@ -50,6 +53,9 @@ func (p *Phone) registerServices() {
 		ServiceHeartbeat:            {handler: service.Heartbeat(p.cfg.HeartbeatInterval)},
 		ServiceDiagnostics:          {handler: diagnostics},
 		ServiceDiagnosticsOld:       {handler: diagnostics},
+		ServiceBackup:               {handler: p.backup.Serve},
+		ServiceInstallation:         {handler: service.Installation(service.SampleApps)},
+		ServiceSpringBoard:          {handler: service.SpringBoard(service.SampleApps)},
 		ServiceEcho:                 {handler: service.Echo()},
 	}
 }

@@ -67,7 +67,7 @@ func (d *dialogue) turn() error {
 		a = answer{}
 	}
 	a["Request"] = m.Request
-	old := d.p.cfg.iOS() < 8 // later ones leave Result out
+	old := d.p.cfg.iOS() < 8 || d.p.inRestoreMode() // later ones leave Result out
 	var named lockdownError
 	switch {
 	case errors.As(err, &named):
@@ -96,6 +96,9 @@ func (d *dialogue) turn() error {
 func (d *dialogue) answer(m *request) (answer, error) {
 	if e := d.p.forcedError(m.Request); e != "" {
 		return nil, lockdownError(e)
+	}
+	if d.p.inRestoreMode() {
+		return d.restored(m)
 	}
 	switch m.Request {
 	case "QueryType":

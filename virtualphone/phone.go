@@ -46,6 +46,7 @@ type Phone struct {
 	notifications *service.Notifications
 	syslog        *service.Syslog
 	fs            *service.FS
+	backup        *service.Backup
 
 	mu          sync.Mutex    // guards all below
 	changes     chan struct{} // closed and replaced at every change of State
@@ -56,6 +57,8 @@ type Phone struct {
 	dialog      Dialog
 	asking      asker       // whom the dialog is about
 	dialogTimer *time.Timer // of a dialog that is still to come
+	prompted    chan bool   // gets the answer to the passcode prompt of a backup; nil without one
+	restoring   bool        // in restore mode
 	granted     answers     // may pair at the next try
 	denied      answers     // refused until the next plug
 	supervisors []*x509.Certificate
@@ -85,6 +88,7 @@ func New(cfg Config) (*Phone, error) {
 		locked:        cfg.Locked,
 		sinceBoot:     cfg.Locked,
 		dialog:        NoDialog,
+		restoring:     cfg.RestoreMode,
 		hosts:         make(map[string]*host),
 		values:        sampleValues(&cfg),
 		failNext:      make(map[string][]string),
@@ -96,6 +100,7 @@ func New(cfg Config) (*Phone, error) {
 	p.faults.Store(&cfg.Faults)
 	p.ports.fixed = make(map[uint16]Handler)
 	p.ports.once = make(map[uint16]Handler)
+	p.backup = p.newBackup()
 	p.registerTestPorts()
 	p.registerServices()
 	p.HandlePort(LockdownPort, p.lockdownd)

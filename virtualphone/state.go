@@ -16,6 +16,7 @@ type State struct {
 	Locked          bool     `json:"locked"`
 	LockedSinceBoot bool     `json:"locked_since_boot"`
 	Supervised      bool     `json:"supervised"`
+	RestoreMode     bool     `json:"restore_mode"`
 	Dialog          Dialog   `json:"dialog"`
 	Accepted        bool     `json:"accepted"` // the owner tapped Trust and the host has not paired yet
 	Hosts           []string `json:"hosts"`    // HostIDs, sorted
@@ -34,8 +35,8 @@ func (p *Phone) stateLocked() State {
 		ProductType: p.cfg.ProductType, ProductVersion: p.cfg.ProductVersion,
 		Plugged:     p.plugged() != nil,
 		PasscodeSet: p.passcode != "", Locked: p.locked, LockedSinceBoot: p.sinceBoot,
-		Supervised: len(p.supervisors) > 0,
-		Dialog:     p.dialog, Accepted: len(p.granted) > 0,
+		Supervised: len(p.supervisors) > 0, RestoreMode: p.restoring,
+		Dialog: p.dialog, Accepted: len(p.granted) > 0,
 		Hosts: make([]string, 0, len(p.hosts)),
 	}
 	for id := range p.hosts {

@@ -1,6 +1,10 @@
 package virtualphone
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"gomuxd/virtualphone/service"
+)
 
 // Stats is what a phone has done since New.
 type Stats struct {
@@ -15,6 +19,7 @@ type Stats struct {
 	Pairings             uint64 // hosts that were accepted
 	Sessions             uint64 // lockdown sessions started
 	Services             uint64 // lockdown services started
+	Backup               service.BackupStats
 }
 
 // counters back Stats; they are touched per packet, hence atomic.
@@ -35,6 +40,7 @@ func (p *Phone) Stats() Stats {
 		Connects: c.connects.Load(), Refused: c.refused.Load(),
 		Dialogs: c.dialogs.Load(), Pairings: c.pairings.Load(),
 		Sessions: c.sessions.Load(), Services: c.services.Load(),
+		Backup: p.backup.Stats(),
 	}
 	if cable := p.plugged(); cable != nil {
 		s.OpenConns = cable.openConns()

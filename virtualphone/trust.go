@@ -16,7 +16,7 @@ type Dialog string
 const (
 	NoDialog       Dialog = "none"
 	TrustDialog    Dialog = "trust"    // "Trust This Computer?"
-	PasscodeDialog Dialog = "passcode" // after Trust, iOS 11 and later
+	PasscodeDialog Dialog = "passcode" // after Trust, iOS 11 and later; at a backup, 16.1 and later
 )
 
 // notifyDeviceName tells hosts in a session that the phone has a new name.
@@ -94,6 +94,7 @@ func (p *Phone) hideDialogLocked() {
 		p.dialogTimer.Stop()
 		p.dialogTimer = nil
 	}
+	p.answerPromptLocked(false)
 	if p.dialog != NoDialog {
 		p.dialog, p.asking = NoDialog, asker{}
 		p.changedLocked()
@@ -131,7 +132,7 @@ func (p *Phone) TapTrust() error {
 	return nil
 }
 
-// EnterPasscode answers the passcode prompt after Trust. It fails with
+// EnterPasscode answers the passcode prompt after Trust or of a backup. It fails with
 // ErrNoDialog, or with ErrPasscode, and then the prompt stays.
 func (p *Phone) EnterPasscode(code string) error {
 	p.mu.Lock()
@@ -142,6 +143,11 @@ func (p *Phone) EnterPasscode(code string) error {
 	if err != nil {
 		p.mu.Unlock()
 		return err
+	}
+	if p.answerPromptLocked(true) {
+		p.hideDialogLocked()
+		p.mu.Unlock()
+		return nil
 	}
 	p.grantLocked()
 	p.mu.Unlock()
@@ -172,7 +178,7 @@ func (p *Phone) TapDontTrust() error {
 }
 
 // CancelPasscode leaves the passcode prompt without an answer; the next Pair
-// shows the Trust dialog again. It fails with ErrNoDialog.
+// shows the Trust dialog again, a backup ends. It fails with ErrNoDialog.
 func (p *Phone) CancelPasscode() error { return p.dismiss(PasscodeDialog) }
 
 // DismissDialog makes the Trust dialog go away without an answer; the next Pair

@@ -112,6 +112,8 @@ func sampleValues(cfg *Config) values {
 			"SupportedKeyboards": []any{"en_US", "de_DE"}, "SupportedLanguages": []any{"en", "de"},
 			"SupportedLocales": []any{"en_US", "de_DE"},
 		},
+		"com.apple.mobile.backup":         {"WillEncrypt": false, "RequiresEncryption": false, "CloudBackupEnabled": false},
+		"com.apple.mobile.iTunes":         {"MinITunesVersion": "12.8.0", "iTunesSetupComplete": true},
 		"com.apple.mobile.internal":       {"IsInternal": false, "DevToolsAvailable": "Standard"},
 		"com.apple.purplebuddy":           {"SetupDone": true},
 		"com.apple.xcode.developerdomain": {"DeveloperStatus": "Development"},
