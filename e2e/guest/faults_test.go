@@ -58,7 +58,7 @@ func TestOddPhones(t *testing.T) {
 		log   string // of our daemon
 	}{
 		{"recovery mode", virtualphone.Config{}, usbip.Config{Product: usbip.ProductRecovery}, "recovery"},
-		{"DFU mode", virtualphone.Config{}, usbip.Config{Product: usbip.ProductDFU}, "DFU"},
+		{"DFU mode", virtualphone.Config{}, usbip.Config{Product: usbip.ProductDFU}, "dfu"},
 		{"no usbmux interface", virtualphone.Config{}, usbip.Config{NoMux: true}, ""},
 		{"no configuration can be set", virtualphone.Config{}, usbip.Config{Faults: usbip.Faults{RefuseConfiguration: []int{1, 2, 3, 4}}}, ""},
 		{"no answer to VERSION", virtualphone.Config{Faults: virtualphone.Faults{SilentVersion: true}}, usbip.Config{}, ""},
