@@ -8,7 +8,8 @@ import (
 	"gomuxd/plist"
 )
 
-// restore takes back the backup in the folder dir of the host.
+// restore takes back the backup in the folder dir of the host. A host that leaves out
+// an option gets the backup copied first and the phone restarted.
 func (s *backupSession) restore(dir string, options map[string]any) error {
 	if err := s.allow(true); err != nil {
 		return err
@@ -33,7 +34,8 @@ func (s *backupSession) restore(dir string, options map[string]any) error {
 		}
 		done += size
 	}
-	s.reboot, _ = options["RestoreShouldReboot"].(bool)
+	reboot, given := options["RestoreShouldReboot"].(bool)
+	s.reboot = reboot || !given
 	s.b.count(func(n *BackupStats) { n.Restores++ })
 	return nil
 }

@@ -414,14 +414,16 @@ func TestBackupFails(t *testing.T) {
 	wantEOF(t, h.c)
 }
 
-// TestRestoreReboots asserts that the phone restarts after the host has hung up, if
-// the host wants it and all went well.
+// TestRestoreReboots asserts that the phone restarts after the host has hung up, unless
+// the host does not want it or something went wrong.
 func TestRestoreReboots(t *testing.T) {
 	rebooted := make(chan struct{}, 1)
 	_, h := newTestBackup(t, BackupConfig{Reboot: func() { rebooted <- struct{}{} }})
 	wantCode(t, h.request("Restore", map[string]any{"RestoreShouldReboot": true}), 4, "")
 	wantCode(t, h.request("Backup", nil), 0, "")
+	wantCode(t, h.request("Restore", map[string]any{"RestoreShouldReboot": false}), 0, "")
 	wantCode(t, h.request("Restore", map[string]any{"RestoreShouldReboot": true}), 0, "")
+	wantCode(t, h.request("Restore", nil), 0, "")
 	select {
 	case <-rebooted:
 		t.Fatal("rebooted under the host's feet")
