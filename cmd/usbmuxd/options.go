@@ -88,8 +88,23 @@ func parseOptions(args []string) (*options, error) {
 }
 
 func usage() string {
+	var b strings.Builder
+	b.WriteString("Usage: usbmuxd [OPTIONS]\n" +
+		"Multiplexes connections to iPhones and iPads and serves the usbmuxd socket.\n\n")
 	fs, _, _ := new(options).flags()
-	return "Usage: usbmuxd [OPTIONS]\n" +
-		"Multiplexes connections to iPhones and iPads and serves the usbmuxd socket.\n\n" +
-		fs.FlagUsages()
+	fs.VisitAll(func(f *pflag.Flag) {
+		value, text := pflag.UnquoteUsage(f)
+		if f.Value.Type() == "bool" || f.Value.Type() == "count" {
+			value = "" // the package's words for them only confuse
+		}
+		short := "    "
+		if f.Shorthand != "" {
+			short = "-" + f.Shorthand + ", "
+		}
+		if f.Value.Type() == "string" && f.DefValue != "" {
+			text += " (default " + f.DefValue + ")"
+		}
+		fmt.Fprintf(&b, "  %s%-30s %s\n", short, strings.TrimSpace("--"+f.Name+" "+value), text)
+	})
+	return b.String()
 }

@@ -29,8 +29,8 @@ const maxPhones = 256
 func (o *phoneOptions) addFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.count, "virtual-phone", 0, "plug in `N` virtual iPhones instead of watching USB")
 	fs.Lookup("virtual-phone").NoOptDefVal = "1"
-	fs.StringVar(&o.control, "virtual-phone-control", "", "let the command virtualphone drive them through the socket at `PATH`")
-	fs.StringVar(&o.passcode, "virtual-phone-passcode", "", "their passcode; none if empty")
+	fs.StringVar(&o.control, "virtual-phone-control", "", "serve the socket `PATH`, through which the command virtualphone drives them")
+	fs.StringVar(&o.passcode, "virtual-phone-passcode", "", "their passcode is `CODE`; none if empty")
 	fs.StringVar(&o.ios, "virtual-phone-ios", "", "the iOS `VERSION` they run")
 }
 

@@ -62,7 +62,7 @@ func attach(ctx context.Context, args []string, env func(string) string, stdout,
 	}
 	switch err := flags.Parse(args); {
 	case errors.Is(err, pflag.ErrHelp):
-		fmt.Fprint(stdout, attachHelp, flags.FlagUsages(), attachExamples)
+		fmt.Fprint(stdout, attachHelp, optionList(flags), attachExamples)
 		return exitOK
 	case err != nil:
 		return usage(err)

@@ -90,7 +90,7 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	}
 	switch err := flags.Parse(args); {
 	case errors.Is(err, pflag.ErrHelp):
-		fmt.Fprint(stdout, help, flags.FlagUsages(), examples)
+		fmt.Fprint(stdout, help, optionList(flags), examples)
 		return exitOK
 	case err != nil:
 		return usage(err)
@@ -206,4 +206,10 @@ func showState(w io.Writer, s virtualphone.State) {
 	}
 	fmt.Fprintf(w, "%s  %s (%s, iOS %s)\n", s.UDID, s.Name, s.ProductType, s.ProductVersion)
 	fmt.Fprintf(w, "  cable        %s\n  lock         %s\n  dialog       %s\n  trusts       %s\n", plugged, lock, s.Dialog, hosts)
+}
+
+// optionList describes flags without what only the package's users care for.
+func optionList(flags *pflag.FlagSet) string {
+	const noise = "[=true|false]"
+	return strings.ReplaceAll(flags.FlagUsages(), noise, strings.Repeat(" ", len(noise)))
 }
