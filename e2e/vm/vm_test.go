@@ -71,12 +71,12 @@ func TestVMTools(t *testing.T) {
 	for _, speed := range []string{"high", "super"} {
 		fmt.Printf("\n%-40s %18s %18s\n", speed+" speed, s", "C usbmuxd", "gomuxd")
 		c, ours := steps(t, dirs[0], speed), steps(t, dirs[1], speed)
-		for _, s := range c {
-			row := fmt.Sprintf("%-40s %8s %9s", s[0], s[1], s[2])
-			if i := slices.IndexFunc(ours, func(o []string) bool { return o[0] == s[0] }); i >= 0 {
-				row += fmt.Sprintf(" %8s %9s", ours[i][1], ours[i][2])
+		for _, o := range ours {
+			theirs := []string{"", "-", "-"} // left out
+			if i := slices.IndexFunc(c, func(s []string) bool { return s[0] == o[0] }); i >= 0 {
+				theirs = c[i]
 			}
-			fmt.Println(row)
+			fmt.Printf("%-40s %8s %9s %8s %9s\n", o[0], theirs[1], theirs[2], o[1], o[2])
 		}
 	}
 }
