@@ -2,6 +2,7 @@ package virtualphone
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -133,6 +134,39 @@ func TestBackupPromptVersions(t *testing.T) {
 			must(t, <-result)
 		})
 	}
+}
+
+// TestBackupPromptEndsWithHost asserts that a host which goes away while the phone
+// asks takes the prompt with it.
+func TestBackupPromptEndsWithHost(t *testing.T) {
+	p, h, c := paired(t, Config{})
+	p.SetPasscode("1234")
+	l := lockdownOf(h)
+	l.start(c, c.cert)
+	a := l.want("StartService", map[string]any{"Service": ServiceBackup}, "")
+	raw := h.mustDial(uint16(a["Port"].(uint64)))
+	s := tls.Client(raw, clientTLS(c.cert))
+	read := func(want string) {
+		t.Helper()
+		var m []any
+		if _, err := service.ReadPlist(s, &m); err != nil || m[0] != want {
+			t.Fatalf("want %s, got %v, %v", want, m, err)
+		}
+	}
+	send := func(m ...any) {
+		t.Helper()
+		must(t, service.WritePlist(s, m, true))
+	}
+	read("DLMessageVersionExchange")
+	send("DLMessageVersionExchange", "DLVersionsOk", 400)
+	read("DLMessageDeviceReady")
+	send("DLMessageProcessMessage", map[string]any{"MessageName": "Backup", "TargetIdentifier": p.UDID()})
+	_, err := p.Wait(t.Context(), dialogIs(PasscodeDialog))
+	must(t, err)
+	raw.Close()
+	_, err = p.Wait(t.Context(), dialogIs(NoDialog))
+	must(t, err)
+	clean(t, p)
 }
 
 func TestControlContent(t *testing.T) {
