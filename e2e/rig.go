@@ -25,6 +25,7 @@ var Tools = map[string]string{
 	"idevicepair":        "libimobiledevice-utils",
 	"idevicesyslog":      "libimobiledevice-utils",
 	"idevicediagnostics": "libimobiledevice-utils",
+	"idevicebackup2":     "libimobiledevice-utils",
 	"iproxy":             "libusbmuxd-tools",
 	"ifuse":              "ifuse",
 }

@@ -48,17 +48,18 @@ func (d *muxd) startDevice(ctx context.Context, dev hotplug.Device, before *devi
 			if time.Since(start) > lastRetry {
 				pause = firstRetry // it had worked for a while
 			}
+			select {
+			case <-ctx.Done(): // an unplug, of which the transfers told first
+				return
+			case <-time.After(pause):
+			}
 			level := zap.WarnLevel
 			if err.Error() == told {
 				level = zap.DebugLevel // once is enough
 			}
 			told = err.Error()
 			log.Log(level, "phone lost or not usable, trying again", zap.Error(err), zap.Duration("after", pause))
-			select {
-			case <-time.After(pause):
-				pause = min(2*pause, lastRetry)
-			case <-ctx.Done():
-			}
+			pause = min(2*pause, lastRetry)
 		}
 	})
 	return this
@@ -120,6 +121,10 @@ func greet(ctx context.Context, log *zap.Logger, session *mux.Session) {
 	}, lockdown.Config{Log: log.Named("lockdown")})
 	if err == nil {
 		defer client.Close()
+		if kind, err := client.QueryType(ctx); err == nil && kind != lockdown.TypeLockdown {
+			log.Info("no ordinary phone answers", zap.String("type", kind)) // one that is being restored
+			return
+		}
 		var id lockdown.Identity
 		if id, err = client.Identity(ctx); err == nil {
 			log.Info("identified", zap.String("name", id.DeviceName), zap.String("class", id.DeviceClass),

@@ -40,7 +40,7 @@ Commands:
   status                       what the phone shows and whom it trusts
   violations                   what the host did against the protocol; fails if anything
   tap trust|dont-trust|dismiss answer the "Trust This Computer?" dialog
-  passcode CODE|cancel         answer the passcode prompt that follows it
+  passcode CODE|cancel         answer the passcode prompt that follows it, or a backup
   lock                         lock the screen
   unlock [CODE]                unlock it
   forget                       Reset Location & Privacy: forget all hosts
@@ -51,6 +51,8 @@ Commands:
   wait dialog|passcode|trusted|unplugged
                                block until that is so
   log TEXT                     add a line to the phone's system log
+  content FILES MIB            what a backup of it holds
+  restore-mode on|off          answer as a phone that is being restored
 
 Options:
 `

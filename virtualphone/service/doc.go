@@ -2,12 +2,14 @@
 // host has a connection to one of the phone's ports. A service is a Handler; the
 // phone decides on which port it listens and who may start it.
 //
-// Three kinds of protocol are spoken here:
+// Four kinds of protocol are spoken here:
 //
 //   - property lists behind a 4-byte big-endian length (frame.go): notification
 //     proxy, heartbeat, diagnostics relay, and the phone's lockdownd elsewhere;
 //   - AFC, the Apple File Conduit, with a 40-byte little-endian header
 //     (afc_packet.go), over an in-memory file system (fs*.go);
+//   - device link, arrays of property lists and raw file streams (devicelink*.go):
+//     backup and restore (backup*.go);
 //   - plain bytes: the syslog relay, and the echo, source, sink and discard test
 //     services (bulk.go), which no real phone has.
 //
