@@ -52,6 +52,13 @@ func TestUeventBurst(t *testing.T) {
 			}
 		}
 	}
+	if udevd() { // which works on them long after; later tests want a quiet machine
+		t.Cleanup(func() {
+			if out, err := exec.Command("udevadm", "settle", "--timeout=300").CombinedOutput(); err != nil {
+				t.Errorf("udevadm settle: %v, %s", err, out)
+			}
+		})
+	}
 	done := make(chan struct{})
 	go func() { defer close(done); burst() }()
 	p.Unplug()
