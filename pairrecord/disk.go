@@ -106,27 +106,56 @@ func (d rootDisk) check(name string) error {
 	return err
 }
 
+// create makes the file and holds its lock, which says that a save is at work.
+// A sweep may come between the two and remove the file; then it is made again.
 func (d rootDisk) create(name string) (diskFile, error) {
-	f, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, err
+	for {
+		f, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		if flock(f, unix.LOCK_EX) != nil {
+			return f, nil // a file system without locks: nobody sweeps there
+		}
+		mine, err := f.Stat()
+		if err == nil {
+			var there fs.FileInfo
+			if there, err = d.root.Lstat(name); err == nil && os.SameFile(mine, there) {
+				return f, nil
+			}
+		}
+		f.Close()
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
 	}
-	// Some file systems know no locks. Then a second daemon that starts at
-	// this moment may sweep the file away, and this save fails.
-	_ = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	return f, nil
 }
 
+// sweep removes a temporary file that no save holds.
 func (d rootDisk) sweep(name string) error {
 	f, err := d.open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
-		return nil
+	if err := flock(f, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil // held, or no way to tell
 	}
-	return d.root.Remove(name)
+	if err := d.root.Remove(name); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func flock(f *os.File, how int) error {
+	for {
+		if err := unix.Flock(int(f.Fd()), how); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
 }
 
 func (d rootDisk) rename(from, to string) error { return d.root.Rename(from, to) }
