@@ -24,7 +24,7 @@ demo: setup
 	@$(GO) run ./e2e/demo
 
 ## test: set up, then lint and run every test
-test: setup lint test-race test-plain test-clean
+test: setup lint test-race test-plain test-vm test-clean
 
 ## build: build the daemon and the virtual phone's remote control into bin/
 build:
@@ -57,6 +57,11 @@ test-race:
 ## test-plain: run the allocation tests and each benchmark once, without it
 test-plain:
 	$(GO) test -count=1 -run 'Alloc' -bench . -benchtime 1x ./...
+
+## test-vm: boot a virtual machine with a real kernel for a short run
+test-vm:
+	@./.ci/setup vm
+	GOMUXD_E2E=short $(GO) test -count=1 -timeout 30m -v -run '^TestVMShort$$' ./e2e/vm
 
 # Tests write below temporary directories only.
 test-clean:
@@ -118,4 +123,4 @@ uninstall:
 clean:
 	rm -rf bin dist cover.out
 
-.PHONY: help demo test e2e e2e-short vm-image build setup test-race test-plain test-clean short lint fmt-check vet tidy-check bench fuzz cover install uninstall clean
+.PHONY: help demo test e2e e2e-short vm-image build setup test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench fuzz cover install uninstall clean

@@ -96,13 +96,13 @@ func choices(all []configuration) []choice {
 
 // guessMode tells the mode by the configurations, Keep if they fit none.
 //
-//	1 configuration     direct
+//	1 configuration     direct, if it has no usbmux
 //	2 to 4              initial
 //	5                   Valeria or NCM, by what is in the fifth beside usbmux
 //	6                   both Ethernets
 func guessMode(all []configuration) Mode {
 	switch n := len(all); {
-	case n == 1:
+	case n == 1 && len(choices(all)) == 0:
 		return ModeDirect
 	case n >= 2 && n <= 4:
 		return ModeInitial

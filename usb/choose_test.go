@@ -95,6 +95,7 @@ func TestGuessMode(t *testing.T) {
 		want Mode
 	}{
 		{"one", direct, ModeDirect},
+		{"one with usbmux, as in restore mode", []configuration{conf(1, usbmux)}, Keep},
 		{"two", initial[:2], ModeInitial},
 		{"four", initial, ModeInitial},
 		{"five with Valeria", mode2, ModeValeria},

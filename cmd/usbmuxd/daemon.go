@@ -130,7 +130,8 @@ func (d *muxd) handle(ctx context.Context, ev hotplug.Event) {
 		d.log.Info("ready", zap.Int("devices", len(d.devices)))
 		notifySystemd(d.log, daemon.SdNotifyReady)
 	case hotplug.Add:
-		if ev.Device.Kind != hotplug.Mux {
+		// A phone without a multiplexer may have one in the USB mode it is asked for.
+		if ev.Device.Kind != hotplug.Mux && ev.Device.Kind != hotplug.NoMux {
 			d.log.Info("Apple device without a multiplexer, left alone", zap.String("port_path", ev.Device.Port),
 				zap.Stringer("kind", ev.Device.Kind), zap.String("serial", ev.Device.Serial))
 			return

@@ -12,6 +12,7 @@ import (
 	"gomuxd/lockdown"
 	"gomuxd/mux"
 	"gomuxd/socket"
+	"gomuxd/usb"
 )
 
 // Pauses between attempts to bring up a device that is plugged in but fails.
@@ -44,6 +45,10 @@ func (d *muxd) startDevice(ctx context.Context, dev hotplug.Device, before *devi
 			err := d.drive(ctx, log, dev)
 			if ctx.Err() != nil {
 				return
+			}
+			if dev.Kind == hotplug.NoMux && errors.Is(err, usb.ErrNoMux) {
+				log.Info("Apple device without a multiplexer, left alone", zap.Stringer("kind", dev.Kind))
+				return // should its descriptors change, it is plugged anew
 			}
 			if time.Since(start) > lastRetry {
 				pause = firstRetry // it had worked for a while

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"gomuxd/hotplug"
 	"gomuxd/mux/muxtest"
 	"gomuxd/socket"
+	"gomuxd/usb"
 )
 
 // script is an opener whose attempts end as listed: with an error, with a phone
@@ -150,11 +152,29 @@ func TestReplugBeforeTheEnd(t *testing.T) {
 	})
 }
 
-// TestOtherKinds asserts that what has no multiplexer is not opened.
+// TestNoMux asserts that a phone without a multiplexer is opened once, for the
+// USB mode it is to be asked for, and left alone if that brings none.
+func TestNoMux(t *testing.T) {
+	failed := errors.New("no permission")
+	rig(t, nil, func(ctx context.Context, d *muxd, s *script) {
+		synctest.Wait()
+		s.attempts = []error{nil, failed, fmt.Errorf("bring-up: %w", usb.ErrNoMux)}
+		ev := plugged(hotplug.Add)
+		ev.Device.Path, ev.Device.Kind = "/devices/1-2", hotplug.NoMux
+		d.handle(ctx, ev)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if len(s.times) != 3 || len(ids(d)) != 1 {
+			t.Fatalf("want one more try after the failed one, and no other device, got %v and %v", s.times, ids(d))
+		}
+	})
+}
+
+// TestOtherKinds asserts that phones in recovery and DFU mode are not opened.
 func TestOtherKinds(t *testing.T) {
 	rig(t, nil, func(ctx context.Context, d *muxd, s *script) {
 		synctest.Wait()
-		for _, kind := range []hotplug.Kind{hotplug.Recovery, hotplug.DFU, hotplug.NoMux} {
+		for _, kind := range []hotplug.Kind{hotplug.Recovery, hotplug.DFU} {
 			ev := plugged(hotplug.Add)
 			ev.Device.Path, ev.Device.Kind = "/devices/1-2", kind
 			d.handle(ctx, ev)

@@ -27,7 +27,7 @@ func TestBackup(t *testing.T) {
 	if err := errors.Join(p.TapTrust(), p.EnterPasscode("1234"), pairs(t, p)); err != nil {
 		t.Fatal(err)
 	}
-	const files, size = 300, 20 << 20
+	const files, size = 300, 100 << 20
 	if err := p.SetBackupContent(files, size); err != nil {
 		t.Fatal(err)
 	}

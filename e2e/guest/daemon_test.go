@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -50,6 +51,12 @@ func (d *daemon) Log() string {
 // shown if the test has failed.
 func start(t *testing.T, env ...string) *daemon {
 	t.Helper()
+	return startBy(t, nil, env...)
+}
+
+// startBy is start by another program, which becomes the daemon.
+func startBy(t *testing.T, by []string, env ...string) *daemon {
+	t.Helper()
 	records, err := filepath.Glob(recordDir + "/*")
 	if err != nil {
 		t.Fatal(err)
@@ -62,17 +69,23 @@ func start(t *testing.T, env ...string) *daemon {
 	if err := os.MkdirAll(recordDir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return launch(t, env...)
+	return launchBy(t, by, env...)
 }
 
 // launch is start that keeps the records.
 func launch(t *testing.T, env ...string) *daemon {
 	t.Helper()
+	return launchBy(t, nil, env...)
+}
+
+func launchBy(t *testing.T, by []string, env ...string) *daemon {
+	t.Helper()
 	program := "/job/gomuxd"
 	if againstC() {
 		program = "/usr/sbin/usbmuxd"
 	}
-	d := &daemon{t: t, done: make(chan struct{}), cmd: exec.Command(program, "-f", "-v", "-v")}
+	args := append(slices.Clone(by), program, "-f", "-v", "-v")
+	d := &daemon{t: t, done: make(chan struct{}), cmd: exec.Command(args[0], args[1:]...)}
 	d.cmd.Stdout, d.cmd.Stderr = d, d
 	d.cmd.Env = append(os.Environ(), env...)
 	if err := d.cmd.Start(); err != nil {
@@ -130,6 +143,23 @@ func (d *daemon) stop() {
 			d.t.Errorf("the daemon's log says %q", bad)
 		}
 	}
+}
+
+// goroutines ends our daemon by a signal on which the Go runtime prints the
+// stacks of all goroutines, and counts them.
+func (d *daemon) goroutines() int {
+	d.t.Helper()
+	_ = d.cmd.Process.Signal(syscall.SIGQUIT)
+	select {
+	case <-d.done:
+	case <-time.After(scaled(20 * time.Second)):
+		d.t.Fatal("the daemon does not end on SIGQUIT")
+	}
+	n := strings.Count(d.Log(), "\ngoroutine ")
+	if n == 0 {
+		d.t.Fatalf("no stacks in the daemon's log:\n%s", tail(d.Log(), 20))
+	}
+	return n
 }
 
 // usage is what a process holds.

@@ -124,6 +124,7 @@ func TestModeSwitch(t *testing.T) {
 		{"to mode 3", "USBMUXD_DEFAULT_DEVICE_MODE=3", 1, 3},
 		{"to mode 4", "USBMUXD_DEFAULT_DEVICE_MODE=4", 1, 4},
 		{"back to mode 1", "USBMUXD_DEFAULT_DEVICE_MODE=1", 3, 1},
+		{"from mode 5, without usbmux", "USBMUXD_DEFAULT_DEVICE_MODE=1", 5, 1},
 		{"kept", "USBMUXD_DEFAULT_DEVICE_MODE=0", 3, 3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

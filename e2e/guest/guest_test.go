@@ -32,6 +32,10 @@ func skipC(t *testing.T, why string) {
 }
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == withoutNetlink {
+		fmt.Println("guest:", becomeWithoutNetlink(os.Args[2:]))
+		os.Exit(2)
+	}
 	if err := prepare(); err != nil {
 		fmt.Println("guest:", err)
 		os.Exit(2)

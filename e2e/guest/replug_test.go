@@ -89,6 +89,15 @@ func TestReplugCycles(t *testing.T) {
 	} else {
 		t.Logf("%d cycles; at first %+v, at last %+v", n, before, after)
 	}
+	after := d.goroutines()
+	d = launch(t)
+	visible(t, phones...)
+	d.settled(t)
+	if fresh := d.goroutines(); after > fresh {
+		t.Errorf("%d goroutines after the cycles, %d in a new daemon with the same phones", after, fresh)
+	} else {
+		t.Logf("%d goroutines after the cycles, %d in a new daemon", after, fresh)
+	}
 }
 
 // settled is the usage once no test has a client open.
@@ -113,7 +122,7 @@ func TestUnplugInTransfer(t *testing.T) {
 			other := attach(t, 1, virtualphone.Config{}, usbip.Config{})
 			visible(t, p, other)
 			var before usage
-			n := cycles(50)
+			n := cycles(100)
 			for i := range n {
 				ids := visible(t, p, other)
 				ended := make(chan error, 2)

@@ -3,7 +3,9 @@
 package guest_test
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -81,6 +83,7 @@ var steps = []step{
 	{"all values", says("UniqueDeviceID: "+udid(0), "ideviceinfo")},
 	{"name", says("Virtual iPhone", "idevicename")},
 	{"diagnostics", says("<key>GasGauge</key>", "idevicediagnostics", "diagnostics", "GasGauge")},
+	{"system log", syslog},
 	{"ifuse: 4 MiB there and back", ifuse},
 	{"echo 1 MiB", func(t *testing.T, p *phone) error { return withID(p, func(id uint32) error { return echo(id, 1<<20) }) }},
 	{unplugStep, func(t *testing.T, p *phone) error { p.Unplug(); return notListed(t, p) }},
@@ -147,6 +150,32 @@ func ifuse(t *testing.T, _ *phone) error {
 	}
 	_, err = tool("fusermount3", "-u", mount)
 	return err
+}
+
+// syslog reads a line of the phone's log while the phone writes it.
+func syslog(t *testing.T, p *phone) error {
+	ctx, cancel := context.WithTimeout(t.Context(), scaled(30*time.Second))
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "stdbuf", "-oL", "idevicesyslog", "-u", p.UDID())
+	cmd.WaitDelay = time.Second
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	defer func() {
+		cancel()
+		_ = cmd.Wait() // ended by the line above
+	}()
+	p.Logf("guest", "hello from the phone")
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if strings.Contains(lines.Text(), "hello from the phone") {
+			return nil
+		}
+	}
+	return errors.New("idevicesyslog does not show the phone's line")
 }
 
 // TestTools proves that Debian's client programs do with a phone on real kernel

@@ -14,7 +14,6 @@ import (
 // it sends: mux packets split over many short IN transfers, down to one USB
 // packet each, and many mux packets in one transfer.
 func TestTransferShapes(t *testing.T) {
-	skipC(t, "has not been tried on these")
 	for _, speed := range []usbip.Speed{usbip.High, usbip.Super} {
 		for _, faults := range []virtualphone.Faults{
 			{FragmentIn: speed.PacketSize()},
