@@ -38,8 +38,8 @@ const defaultMemory = 16 << 20
 const memoryParameter = "/sys/module/usbcore/parameters/usbfs_memory_mb"
 
 // Budget shares the memory that usbfs grants to all programs together out to the
-// phones of this one: generous buffers while half of it is free, normal ones up to
-// seven eighths, scarce ones then. It only plans: should the kernel refuse
+// phones of this one: generous buffers up to a quarter of it, normal ones up to
+// half, scarce ones then. With the kernel's default that is 4, 13 and 100 phones. It only plans: should the kernel refuse
 // memory nevertheless, the pipe gets by with less. The zero value reads the
 // kernel's limit at its first use. Its methods may be called from several
 // goroutines.
@@ -60,9 +60,9 @@ func (b *Budget) take() buffers {
 	}
 	plan := scarce
 	switch {
-	case b.Limit < 0 || b.used+plentiful.total() <= b.Limit/2:
+	case b.Limit < 0 || b.used+plentiful.total() <= b.Limit/4:
 		plan = plentiful
-	case b.used+normal.total() <= b.Limit/8*7:
+	case b.used+normal.total() <= b.Limit/2:
 		plan = normal
 	}
 	b.used += plan.total()

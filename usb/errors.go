@@ -64,7 +64,7 @@ var (
 	ErrOverflow = errors.New("packet too long")
 
 	// ErrMemory means that usbfs has no memory left even for one small transfer.
-	ErrMemory = errors.New("no memory for transfers")
+	ErrMemory = errors.New("usbfs has no memory left for transfers: raise /sys/module/usbcore/parameters/usbfs_memory_mb")
 
 	// ErrStuck is what Close returns when the kernel does not give the
 	// transfers back in time. The rest of the work goes on in the background.

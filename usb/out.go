@@ -8,6 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// memoryPause is between attempts to send the smallest transfer while usbfs has
+// no memory for it.
+const memoryPause = 20 * time.Millisecond
+
 // outSide is what goes to the phone. Guarded by Pipe.mu, but for piece, which is
 // the writer's; halted changes only in the reader's hands, which may look at it
 // without the lock.
@@ -83,6 +87,12 @@ func (p *Pipe) send(f *frame, b []byte) (int, error) {
 			// Not even with nothing else in flight: smaller transfers. The phone
 			// cannot tell, they are full packets but for the last.
 			p.tx.piece = roundDown(max(p.tx.piece/2, minTransfer), p.ep.outMax)
+			continue
+		case errno == unix.ENOMEM:
+			// Other phones have it all, and give some back as their transfers end.
+			if err := p.pause(memoryPause); err != nil {
+				return 0, err
+			}
 			continue
 		case errno != 0:
 			return 0, p.broken(fault{op: "submit OUT", errno: errno})
@@ -160,6 +170,20 @@ func (p *Pipe) await() error {
 	defer p.blocked.Store(0)
 	select {
 	case <-p.tx.retry:
+		return nil
+	case <-p.done:
+		return p.ended()
+	}
+}
+
+// pause blocks the writer for a while.
+func (p *Pipe) pause(d time.Duration) error {
+	p.blocked.Store(int64(time.Since(p.start)))
+	defer p.blocked.Store(0)
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
 		return nil
 	case <-p.done:
 		return p.ended()

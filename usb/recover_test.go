@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -235,6 +236,40 @@ func TestWriteWithLittleMemory(t *testing.T) {
 			if len(b)%512 != 0 || (len(b) == 0) != (i == len(sent)-1) {
 				t.Errorf("transfer %d of %d has %d bytes", i, len(sent), len(b))
 			}
+		}
+		p.Close()
+	})
+}
+
+// A packet for which there is not even memory for its smallest transfer waits
+// until other phones have given some back.
+func TestWriteWithoutMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFakeKernel(t)
+		p := start(t, k, buffers{inCount: 1, inSize: 1024, outCount: 4, outSize: 48 << 10})
+		k.mu.Lock()
+		k.memory = 1024
+		k.mu.Unlock()
+		go p.Read(make([]byte, 9))
+		written := make(chan error, 1)
+		go func() {
+			_, err := p.Write(fill(1000, 3))
+			written <- err
+		}()
+		time.Sleep(time.Minute + memoryPause/2)
+		select {
+		case err := <-written:
+			t.Fatalf("Write without memory = %v", err)
+		default:
+		}
+		if p.Stats().Blocked == 0 {
+			t.Error("the writer is not seen to wait")
+		}
+		k.mu.Lock()
+		k.memory = 0
+		k.mu.Unlock()
+		if err := <-written; err != nil {
+			t.Errorf("Write with memory again = %v", err)
 		}
 		p.Close()
 	})

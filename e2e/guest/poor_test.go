@@ -20,8 +20,8 @@ import (
 // usbfsMemory is how many MiB of transfers usbfs grants to all programs.
 const usbfsMemory = "/sys/module/usbcore/parameters/usbfs_memory_mb"
 
-// limitUSBFS sets the memory of usbfs until the end of the test.
-func limitUSBFS(t *testing.T, mib string) {
+// limitUSBFS sets the memory of usbfs until restore is called or the test ends.
+func limitUSBFS(t *testing.T, mib string) (restore func()) {
 	t.Helper()
 	before, err := os.ReadFile(usbfsMemory)
 	if err != nil {
@@ -30,33 +30,40 @@ func limitUSBFS(t *testing.T, mib string) {
 	if err := os.WriteFile(usbfsMemory, []byte(mib), 0); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	restore = func() {
 		if err := os.WriteFile(usbfsMemory, before, 0); err != nil {
 			t.Error(err)
 		}
-	})
+	}
+	t.Cleanup(restore)
+	return restore
 }
 
-// TestShortMemory proves that eight phones work with 1 MiB of usbfs memory, be
-// it known when the daemon starts or taken away later, when the kernel refuses
-// what was planned.
+// TestShortMemory proves that eight phones work with 1 MiB of usbfs memory if
+// the daemon can plan with it, and that phones for which there is none left are
+// there, and say so, as soon as there is.
 func TestShortMemory(t *testing.T) {
 	skipC(t, "does not share memory out")
 	for _, late := range []bool{false, true} {
 		name := map[bool]string{false: "known at the start", true: "taken away later"}[late]
 		t.Run(name, func(t *testing.T) {
+			restore := func() {}
 			if !late {
 				limitUSBFS(t, "1")
 			}
-			start(t)
+			d := start(t)
 			phones := []*phone{attach(t, 0, virtualphone.Config{}, usbip.Config{Speed: usbip.Super})}
 			visible(t, phones...)
 			if late {
-				limitUSBFS(t, "1")
+				restore = limitUSBFS(t, "1")
 			}
 			for n := 1; n < 8; n++ {
 				phones = append(phones, attach(t, n, virtualphone.Config{}, usbip.Config{}))
 			}
+			if late {
+				logged(t, d, 30*time.Second, "usbfs_memory_mb")
+			}
+			restore()
 			ids := visible(t, phones...)
 			failed := make(chan error)
 			for _, p := range phones {
