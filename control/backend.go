@@ -1,0 +1,21 @@
+package control
+
+import "context"
+
+// Actions is what the daemon does for operators. Device arguments are keys of
+// the Hub. Errors that are *Error reach the client as they are; others as
+// CodeFailed. The methods are called from many goroutines.
+type Actions interface {
+	// Trust asks the phone to trust this computer, also after a denial or under a
+	// policy that does not ask. It returns when that is under way; what follows
+	// shows as events.
+	Trust(ctx context.Context, key string, req TrustRequest) error
+	// Untrust ends the pairing with a phone, which may be absent.
+	Untrust(ctx context.Context, udid string) (UntrustResult, error)
+	// Records lists the pair records, by UDID.
+	Records(ctx context.Context) ([]Record, error)
+	// Restore makes an earlier version of a record the present one.
+	Restore(ctx context.Context, udid, copyID string) error
+	// Daemon describes the daemon. Devices is filled in by the caller.
+	Daemon(ctx context.Context) Daemon
+}
