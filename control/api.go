@@ -37,6 +37,10 @@ const (
 	DeviceAdded   EventType = "added"
 	DeviceChanged EventType = "changed" // its trust or its facts, not its counters
 	DeviceRemoved EventType = "removed"
+
+	// Ready follows the devices that were there when the stream began, each told
+	// as added. Its Device and Time are zero.
+	Ready EventType = "ready"
 )
 
 // Event is one change. In the stream of /v1/events each is one SSE message: its
@@ -103,6 +107,12 @@ type UntrustResult struct {
 	Phone   bool   `json:"phone"`             // the phone has forgotten this computer
 	Pending bool   `json:"pending,omitempty"` // it will be told when it is here and unlocked
 	Record  bool   `json:"record"`            // a record was here and is set aside
+	Error   string `json:"error,omitempty"`   // of untrust-all: why not with this phone
+}
+
+// RestoreRequest is the body of POST /v1/records/{udid}/restore.
+type RestoreRequest struct {
+	Copy string `json:"copy"` // an ID of Record.Copies
 }
 
 // Error is the body of every answer with a status of 400 or more.
@@ -125,4 +135,6 @@ const (
 	CodeNoRecord   = "no-record" // there is no such pair record or copy
 	CodeFailed     = "failed"    // the phone or the disk refused
 	CodeUnknown    = "unknown"   // no such path or method
+	CodeBusy       = "busy"      // too many connections or streams
+	CodeSlow       = "slow"      // the stream ends: its reader lags too far behind
 )
