@@ -83,6 +83,9 @@ func TestOddPhones(t *testing.T) {
 			if tt.log != "" && !againstC() && !strings.Contains(d.Log(), tt.log) {
 				t.Errorf("the log does not say %q", tt.log)
 			}
+			if againstC() {
+				return // it may hang after an unplug
+			}
 			odd.Unplug()
 			good.Unplug()
 			visible(t)
