@@ -1,0 +1,451 @@
+package trust
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// step is a thing that happens to a machine and what it must be then.
+type step struct {
+	deed  Deed // what Next must give before, at once or at the time it names
+	r     Result
+	hear  Event
+	heard bool          // the step is hear, not the deed
+	wait  time.Duration // before the step; 0 for a deed: until it is due
+	state State
+	cause string
+}
+
+func did(d Deed, r Result, s State, cause string) step {
+	return step{deed: d, r: r, state: s, cause: cause}
+}
+
+func heard(e Event, s State, cause string) step {
+	return step{hear: e, heard: true, state: s, cause: cause}
+}
+
+func after(d time.Duration, s step) step { s.wait = d; return s }
+
+// Results that come often.
+var (
+	phone     = Result{Class: "iPhone", Major: 17, Passcode: true}
+	noCode    = Result{Class: "iPhone", Major: 17}
+	withOurs  = Result{Class: "iPhone", Major: 17, Passcode: true, Record: true}
+	alien     = Result{Class: "iPhone", Major: 17, Passcode: true, Record: true, Stranger: true}
+	old       = Result{Class: "iPhone", Major: 6, Passcode: true}
+	fine      = Result{}
+	opened    = Result{Record: true, Escrow: true}
+	bagless   = Result{Record: true}
+	gone      = Result{}
+	dialogUp  = Result{Cause: nameDialogPending}
+	lockedNow = Result{Cause: namePasswordProtected, Record: true}
+	stranger  = Result{Cause: nameInvalidHostID, Record: true}
+)
+
+func because(cause string) Result  { return Result{Cause: cause} }
+func recorded(cause string) Result { return Result{Cause: cause, Record: true} }
+
+// asked are the steps of a phone without record up to its dialog.
+func asked(first Result, more ...step) []step {
+	return append([]step{
+		did(Identify, first, Connecting, ""),
+		did(Listen, fine, Connecting, ""),
+		did(Pair, dialogUp, DialogShown, ""),
+	}, more...)
+}
+
+func TestMachine(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		cfg   Config
+		steps []step
+	}{
+		{"first connection", Config{}, asked(phone,
+			heard(RequestPair, DialogShown, ""),
+			did(Pair, fine, DialogShown, ""),
+			did(Save, opened, Trusted, ""),
+			did(Check, opened, Trusted, ""),
+			did(Check, opened, Trusted, ""), // five minutes later
+		)},
+		{"the tap is told before the passcode", Config{}, asked(phone,
+			heard(RequestPair, DialogShown, ""),
+			did(Pair, dialogUp, PasscodeAwaited, ""),
+			heard(RequestPair, PasscodeAwaited, ""),
+			did(Pair, fine, PasscodeAwaited, ""),
+			did(Save, opened, Trusted, ""),
+		)},
+		{"an answer that the phone does not accept", Config{}, asked(noCode,
+			heard(RequestPair, DialogShown, ""),
+			did(Pair, dialogUp, AnswerNotAccepted, nameDialogPending),
+			did(Pair, because("SavePairRecordFailed"), AnswerNotAccepted, "SavePairRecordFailed"),
+			heard(RequestPair, AnswerNotAccepted, "SavePairRecordFailed"),
+			did(Pair, fine, AnswerNotAccepted, "SavePairRecordFailed"),
+			did(Save, opened, Trusted, ""),
+		)},
+		{"Don't Trust, told by a poll; the phone is not bothered again", Config{}, asked(phone,
+			did(Pair, because(nameUserDenied), Denied, nameUserDenied),
+			after(time.Hour, did(Rest, fine, Denied, nameUserDenied)),
+			heard(Told, Denied, nameUserDenied),
+			did(Pair, dialogUp, DialogShown, ""),
+		)},
+		{"locked, then unlocked", Config{}, []step{
+			did(Identify, phone, Connecting, ""),
+			did(Listen, because(namePasswordProtected), Connecting, ""),
+			did(Pair, because(namePasswordProtected), Locked, namePasswordProtected),
+			did(Pair, because(namePasswordProtected), Locked, namePasswordProtected),
+			did(Pair, dialogUp, DialogShown, ""),
+			did(Listen, fine, DialogShown, ""), // which was refused before
+			did(Pair, dialogUp, DialogShown, ""),
+		}},
+		{"locked while the dialog is up", Config{}, asked(phone,
+			did(Pair, because(namePasswordProtected), Locked, CauseLockedAway),
+			did(Pair, because(namePasswordProtected), Locked, CauseLockedAway),
+			did(Pair, dialogUp, DialogShown, ""),
+		)},
+		{"locked since its start, record good", Config{}, []step{
+			did(Identify, withOurs, Connecting, ""),
+			did(Check, lockedNow, LockedSinceBoot, namePasswordProtected),
+			did(Check, opened, Trusted, ""),
+		}},
+		{"forgotten while away", Config{}, []step{
+			did(Identify, withOurs, Connecting, ""),
+			did(Check, stranger, ForgottenByPhone, nameInvalidHostID),
+			did(SetAside, gone, ForgottenByPhone, nameInvalidHostID),
+			did(Listen, fine, ForgottenByPhone, nameInvalidHostID),
+			did(Pair, dialogUp, DialogShown, nameInvalidHostID),
+		}},
+		{"forgotten while plugged in", Config{}, []step{
+			did(Identify, withOurs, Connecting, ""),
+			did(Check, opened, Trusted, ""),
+			did(Check, stranger, ForgottenByPhone, nameInvalidHostID),
+			did(SetAside, gone, ForgottenByPhone, nameInvalidHostID),
+		}},
+		{"unused for too long", Config{}, []step{
+			did(Identify, withOurs, Connecting, ""),
+			did(Check, Result{Cause: nameInvalidHostID, Record: true, Unused: true}, ForgottenByPhone, CauseUnused),
+			did(SetAside, gone, ForgottenByPhone, CauseUnused),
+			did(Listen, fine, ForgottenByPhone, CauseUnused),
+			did(Pair, dialogUp, DialogShown, CauseUnused),
+		}},
+		{"forgotten, policy ask", Config{Policy: Ask}, []step{
+			did(Identify, withOurs, Connecting, ""),
+			did(Check, stranger, ForgottenByPhone, nameInvalidHostID),
+			did(SetAside, gone, ForgottenByPhone, nameInvalidHostID),
+			after(time.Hour, did(Rest, fine, ForgottenByPhone, nameInvalidHostID)),
+			heard(Told, ForgottenByPhone, nameInvalidHostID),
+			did(Listen, fine, ForgottenByPhone, nameInvalidHostID),
+			did(Pair, dialogUp, DialogShown, nameInvalidHostID),
+		}},
+		{"a record of another computer that the phone refuses", Config{}, []step{
+			did(Identify, alien, Connecting, ""),
+			did(Check, stranger, BUIDMismatch, CauseBUID),
+			did(SetAside, gone, BUIDMismatch, CauseBUID),
+			did(Listen, fine, BUIDMismatch, CauseBUID),
+			did(Pair, dialogUp, DialogShown, CauseBUID),
+		}},
+		{"a record of another BUID that does", Config{}, []step{
+			did(Identify, alien, Connecting, ""),
+			did(Check, opened, Trusted, ""),
+		}},
+		{"TLS fails once", Config{}, []step{
+			did(Identify, withOurs, Connecting, ""),
+			did(Check, recorded(CauseTLS), Connecting, ""),
+			did(Check, opened, Trusted, ""),
+		}},
+		{"TLS fails twice", Config{}, []step{
+			did(Identify, withOurs, Connecting, ""),
+			did(Check, recorded(CauseTLS), Connecting, ""),
+			did(Check, recorded(CauseTLS), RecordBroken, CauseTLS),
+			did(SetAside, gone, RecordBroken, CauseTLS),
+			did(Listen, fine, RecordBroken, CauseTLS),
+			did(Pair, dialogUp, DialogShown, CauseTLS),
+		}},
+		{"record unreadable", Config{}, []step{
+			did(Identify, withOurs, Connecting, ""),
+			did(Check, recorded(CauseUnreadable), RecordBroken, CauseUnreadable),
+			did(SetAside, because(CauseDisk), RecordBroken, CauseDisk),
+			did(SetAside, gone, RecordBroken, CauseDisk),
+			did(Listen, fine, RecordBroken, CauseDisk),
+		}},
+		{"record cannot be saved", Config{}, asked(phone,
+			heard(RequestPair, DialogShown, ""),
+			did(Pair, fine, DialogShown, ""),
+			did(Save, because(CauseDisk), RecordBroken, CauseDisk),
+			did(Save, opened, Trusted, ""),
+		)},
+		{"the dialog is never answered", Config{}, asked(phone,
+			after(6*time.Minute, did(Pair, dialogUp, DialogGone, CauseTimedOut)),
+			after(24*time.Hour, did(Rest, fine, DialogGone, CauseTimedOut)),
+			heard(ProxyLost, DialogGone, CauseTimedOut),
+			did(Listen, because(CauseBroken), DialogGone, CauseTimedOut),
+			did(Listen, fine, DialogGone, CauseTimedOut),
+			after(time.Hour, did(Rest, fine, DialogGone, CauseTimedOut)),
+			heard(RequestPair, DialogGone, CauseTimedOut),
+			did(Pair, fine, DialogGone, CauseTimedOut),
+			did(Save, opened, Trusted, ""),
+		)},
+		{"policy ask", Config{Policy: Ask}, []step{
+			did(Identify, phone, NotAsked, CausePolicyAsk),
+			after(time.Hour, did(Rest, fine, NotAsked, CausePolicyAsk)),
+			heard(Told, NotAsked, CausePolicyAsk),
+			did(Listen, fine, NotAsked, CausePolicyAsk),
+			did(Pair, dialogUp, DialogShown, ""),
+		}},
+		{"policy never", Config{Policy: Never}, []step{
+			after(time.Hour, did(Rest, fine, Disabled, CausePolicyNever)),
+			heard(Told, Disabled, CausePolicyNever),
+			did(Identify, withOurs, Disabled, CausePolicyNever),
+			did(Check, opened, Trusted, ""),
+			after(time.Hour, did(Rest, fine, Trusted, "")),
+		}},
+		{"a client pairs by itself", Config{}, asked(phone,
+			heard(ClientsHere, DialogShown, ""),
+			heard(ClientMissed, DialogShown, ""),
+			heard(RequestPair, DialogShown, ""),
+			after(10*time.Second, did(Rest, fine, DialogShown, "")), // it has the right of way
+			heard(ClientSaved, DialogShown, ""),
+			did(Check, opened, Trusted, ""),
+		)},
+		{"a client gives up", Config{}, asked(phone,
+			heard(ClientsHere, DialogShown, ""),
+			heard(ClientMissed, DialogShown, ""),
+			heard(RequestPair, DialogShown, ""),
+			heard(ClientsGone, DialogShown, ""),
+			did(Pair, fine, DialogShown, ""),
+			did(Save, opened, Trusted, ""),
+		)},
+		{"a client that never ends", Config{}, asked(phone,
+			heard(ClientsHere, DialogShown, ""),
+			heard(ClientMissed, DialogShown, ""),
+			heard(RequestPair, DialogShown, ""),
+			did(Pair, fine, DialogShown, ""), // a minute later
+			did(Save, opened, Trusted, ""),
+		)},
+		{"a client unpairs", Config{}, []step{
+			did(Identify, withOurs, Connecting, ""),
+			did(Check, opened, Trusted, ""),
+			heard(ClientDeleted, NotAsked, CauseUnpairedHere),
+			after(time.Hour, did(Rest, fine, NotAsked, CauseUnpairedHere)),
+			heard(ClientSaved, NotAsked, CauseUnpairedHere),
+			did(Check, opened, Trusted, ""),
+		}},
+		{"untrust", Config{}, []step{
+			did(Identify, withOurs, Connecting, ""),
+			did(Check, opened, Trusted, ""),
+			heard(Dismissed, NotAsked, CauseUnpairedHere),
+			did(Unpair, recorded(namePasswordProtected), NotAsked, CauseUnpairedHere),
+			did(Unpair, fine, NotAsked, CauseUnpairedHere),
+			after(time.Hour, did(Rest, fine, NotAsked, CauseUnpairedHere)),
+		}},
+		{"untrusted while away, trusted anew", Config{}, []step{
+			did(Identify, Result{Class: "iPhone", Major: 17, Record: true, Untrusted: true}, Connecting, ""),
+			did(Unpair, fine, NotAsked, CauseUnpairedHere),
+			did(Check, opened, Trusted, ""),
+		}},
+		{"iOS 6 has no dialog", Config{}, []step{
+			did(Identify, old, Connecting, ""),
+			did(Pair, fine, Connecting, ""),
+			did(Save, bagless, Trusted, ""),
+			did(Check, bagless, Trusted, ""),
+		}},
+		{"restore mode", Config{}, []step{
+			did(Identify, Result{Restoring: true}, RestoreMode, ""),
+			after(time.Hour, did(Rest, fine, RestoreMode, "")),
+		}},
+		{"no lockdown", Config{NoLockdown: true}, []step{
+			after(time.Hour, did(Rest, fine, NoLockdown, "")),
+			heard(Told, NoLockdown, ""),
+			did(Rest, fine, NoLockdown, ""),
+		}},
+		{"silence, then an answer", Config{}, []step{
+			did(Identify, because(CauseSilent), NotAnswering, CauseSilent),
+			did(Identify, because(CauseGarbage), NotAnswering, CauseGarbage),
+			did(Identify, withOurs, NotAnswering, CauseGarbage),
+			did(Check, opened, Trusted, ""),
+		}},
+		{"silent in the middle", Config{}, asked(phone,
+			did(Pair, because(CauseSilent), NotAnswering, CauseSilent),
+			did(Identify, phone, NotAnswering, CauseSilent),
+			did(Listen, fine, NotAnswering, CauseSilent),
+			did(Pair, dialogUp, DialogShown, ""),
+		)},
+		{"the connection breaks once", Config{}, []step{
+			did(Identify, withOurs, Connecting, ""),
+			did(Check, opened, Trusted, ""),
+			did(Check, recorded(CauseBroken), Trusted, ""),
+			did(Identify, withOurs, Trusted, ""),
+			did(Check, opened, Trusted, ""),
+		}},
+		{"restricted while locked", Config{}, []step{
+			did(Identify, because(CauseRefused), AccessoryRestricted, CauseRefused),
+			did(Identify, phone, AccessoryRestricted, CauseRefused),
+		}},
+		{"supervised", Config{}, []step{
+			did(Identify, phone, Connecting, ""),
+			did(Listen, fine, Connecting, ""),
+			did(Pair, because(nameMCProtected), SupervisedChallenge, nameMCProtected),
+		}},
+		{"supervised, locked: a record without a bag, and one with it later", Config{Supervisor: true}, []step{
+			did(Identify, phone, Connecting, ""),
+			did(Listen, because(namePasswordProtected), Connecting, ""),
+			did(Pair, fine, Connecting, ""),
+			did(Save, bagless, Trusted, ""),
+			did(Check, bagless, Trusted, ""),
+			did(Pair, because(namePasswordProtected), Trusted, ""),
+			did(Check, bagless, Trusted, ""),
+			did(Pair, fine, Trusted, ""),
+			did(Save, opened, Trusted, ""),
+			did(Check, opened, Trusted, ""),
+		}},
+		{"prohibited over this connection", Config{}, []step{
+			did(Identify, phone, Connecting, ""),
+			did(Listen, fine, Connecting, ""),
+			did(Pair, because(nameProhibited), PairingProhibited, nameProhibited),
+			did(Pair, because(nameFMiPProtected), FindMyProtected, nameFMiPProtected),
+			did(Pair, because(nameEscrowLocked), EscrowLocked, nameEscrowLocked),
+			did(Pair, because(nameServiceLimit), ServiceLimit, nameServiceLimit),
+			did(Pair, because("SomethingNew"), AnswerNotAccepted, "SomethingNew"),
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.cfg.Policy == "" {
+				tt.cfg.Policy = Auto
+			}
+			now := time.Unix(1_800_000_000, 0)
+			m := New(tt.cfg, now)
+			for i, s := range tt.steps {
+				now = play(t, m, fmt.Sprintf("step %d", i), now, s)
+			}
+		})
+	}
+}
+
+// play does one step, at the time it is due.
+func play(t *testing.T, m *Machine, name string, now time.Time, s step) time.Time {
+	t.Helper()
+	now = now.Add(s.wait)
+	if s.heard {
+		m.Hear(now, s.hear)
+	} else {
+		d, at := m.Next(now)
+		if d == Rest && s.deed != Rest {
+			if at.IsZero() {
+				t.Fatalf("%s: want %v, but nothing is planned in state %v", name, s.deed, m.state)
+			}
+			now = at
+			d, _ = m.Next(now)
+		}
+		if d != s.deed {
+			t.Fatalf("%s: want %v, got %v (state %v)", name, s.deed, d, m.state)
+		}
+		if d != Rest {
+			m.Done(now, d, s.r)
+		}
+	}
+	if state, cause := m.State(); state != s.state || cause != s.cause {
+		t.Fatalf("%s: want %v (%s), got %v (%s)", name, s.state, s.cause, state, cause)
+	}
+	return now
+}
+
+// TestPauses asserts how often a phone is asked while a person is waited for.
+func TestPauses(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		result Result
+		want   []time.Duration // between the first attempts
+		hour   int             // attempts in the first hour, at most
+	}{
+		{"dialog", dialogUp, seconds(1, 2, 4, 8, 16, 32, 60), 13},
+		{"locked", because(namePasswordProtected), seconds(1, 2, 4, 8, 15, 15), 250},
+		{"prohibited", because(nameProhibited), seconds(1, 2, 4, 8, 16, 32, 60, 60), 70},
+		{"denied", because(nameUserDenied), nil, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			now := time.Unix(1_800_000_000, 0)
+			end := now.Add(time.Hour)
+			m := New(Config{Policy: Auto}, now)
+			var times []time.Time
+			for now.Before(end) {
+				d, at := m.Next(now)
+				switch d {
+				case Rest:
+					if at.IsZero() {
+						at = end
+					}
+					now = at
+				case Identify:
+					m.Done(now, d, phone)
+				case Pair:
+					times = append(times, now)
+					m.Done(now, d, tt.result)
+				default:
+					m.Done(now, d, Result{})
+				}
+			}
+			if len(times) > tt.hour {
+				t.Errorf("%d attempts in an hour", len(times))
+			}
+			for i, want := range tt.want {
+				if got := times[i+1].Sub(times[i]); got != want {
+					t.Errorf("pause %d is %v, want %v", i, got, want)
+				}
+			}
+		})
+	}
+}
+
+func seconds(all ...int) (d []time.Duration) {
+	for _, s := range all {
+		d = append(d, time.Duration(s)*time.Second)
+	}
+	return d
+}
+
+// FuzzMachine asserts that no order of results and events stops the machine for
+// good, has it spin, or gives it a state without a name.
+func FuzzMachine(f *testing.F) {
+	causes := []string{"", nameDialogPending, namePasswordProtected, nameUserDenied, nameInvalidHostID, nameProhibited,
+		nameMCProtected, nameFMiPProtected, nameEscrowLocked, nameServiceLimit, namePasscodeRequired, "Odd", CauseSilent,
+		CauseGarbage, CauseRefused, CauseBroken, CauseTLS, CauseDeviceKey, CauseUnreadable, CauseDisk, CauseNoRecord}
+	f.Add([]byte{0, 0, 0, 0})
+	f.Add([]byte("\x00\x01\x02\x03\x80\x81\x82\x83\x84"))
+	f.Fuzz(func(t *testing.T, script []byte) {
+		now := time.Unix(1_800_000_000, 0)
+		m := New(Config{Policy: Auto}, now)
+		busy := 0
+		for _, b := range script {
+			if b >= 0x80 {
+				m.Hear(now, Event(b%10))
+				busy = 0
+				continue
+			}
+			d, at := m.Next(now)
+			if d == Rest {
+				busy = 0
+				if at.IsZero() {
+					switch m.state {
+					case RestoreMode, NoLockdown, Denied, DialogGone, AnswerNotAccepted, NotAsked:
+					default:
+						t.Fatalf("nothing is planned in state %v", m.state)
+					}
+					at = now.Add(time.Second)
+				}
+				now = at
+				continue
+			}
+			if busy++; busy > 12 {
+				t.Fatalf("%d deeds without a pause, now %v in state %v", busy, d, m.state)
+			}
+			m.Done(now, d, Result{
+				Cause: causes[int(b)%len(causes)], Record: b&1 != 0, Class: "iPhone", Major: 17,
+				Passcode: b&2 != 0, Stranger: b&4 != 0, Untrusted: b&8 != 0,
+			})
+			if !slices.Contains(States(), m.state) {
+				t.Fatalf("state %q has no name", m.state)
+			}
+		}
+	})
+}
