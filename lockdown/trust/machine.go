@@ -339,6 +339,11 @@ func (m *Machine) checked(now time.Time, r Result) {
 		m.escrow = r.Escrow
 		m.trusted(now)
 	case CauseNoRecord:
+		if m.state == Trusted { // someone has removed the file
+			m.set(NotAsked, CauseUnpairedHere)
+			m.rest()
+			return
+		}
 		m.ask(now)
 	case namePasswordProtected:
 		m.set(LockedSinceBoot, r.Cause)
@@ -387,13 +392,13 @@ func (m *Machine) trusted(now time.Time) {
 
 func (m *Machine) putAway(now time.Time, r Result) {
 	if r.Cause != "" {
-		m.mishap(now, r.Cause, SetAside)
+		m.mishap(now, CauseDisk, SetAside)
 		return
 	}
 	m.disk(r)
 	m.why = m.cause
 	if m.record {
-		m.next(Check, now) // a client was faster
+		m.later(Check, now, slow) // a client has saved another one
 		return
 	}
 	m.ask(now)
