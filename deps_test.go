@@ -22,6 +22,7 @@ var arrows = map[string]struct {
 	"socket":               {[]string{"plist"}, "takes devices and records as interfaces"},
 	"pairrecord":           {[]string{"plist"}, "files of property lists"},
 	"lockdown":             {[]string{"pairrecord", "plist"}, "speaks property lists, makes records"},
+	"lockdown/flow":        {[]string{"lockdown", "lockdown/trust", "pairrecord", "plist"}, "drives the machine with the dialogue and the records"},
 	"lockdown/trust":       {nil, "a state machine without I/O"},
 	"control":              {[]string{"lockdown/trust", "control/"}, "API, server, client; knows the daemon as an interface"},
 	"control/explain":      {[]string{"lockdown/trust"}, "texts"},
