@@ -134,7 +134,7 @@ func (d *daemon) stop() {
 			_ = d.cmd.Process.Kill()
 		} else {
 			d.t.Errorf("the daemon does not stop")
-			_ = d.cmd.Process.Signal(syscall.SIGQUIT) // with all stacks in its log
+			_ = d.cmd.Process.Signal(syscall.SIGABRT) // with all stacks in its log
 		}
 		<-d.done
 	}
@@ -149,11 +149,11 @@ func (d *daemon) stop() {
 // stacks of all goroutines, and counts them.
 func (d *daemon) goroutines() int {
 	d.t.Helper()
-	_ = d.cmd.Process.Signal(syscall.SIGQUIT)
+	_ = d.cmd.Process.Signal(syscall.SIGABRT)
 	select {
 	case <-d.done:
 	case <-time.After(scaled(20 * time.Second)):
-		d.t.Fatal("the daemon does not end on SIGQUIT")
+		d.t.Fatal("the daemon does not end on SIGABRT")
 	}
 	n := strings.Count(d.Log(), "\ngoroutine ")
 	if n == 0 {
