@@ -102,6 +102,7 @@ type Socket struct {
 	Node
 	NotSocket bool     `json:"not_socket"`
 	TCP       bool     `json:"tcp"`     // Path is host:port
+	Denied    bool     `json:"denied"`  // this user may not connect
 	Accepts   bool     `json:"accepts"` // a connection can be made
 	Answers   bool     `json:"answers"` // and the protocol is spoken
 	Peer      *Process `json:"peer"`    // who listens
@@ -113,6 +114,7 @@ type Socket struct {
 type ControlSocket struct {
 	Node
 	NotSocket bool `json:"not_socket"`
+	Denied    bool `json:"denied"` // this user may not connect
 	Accepts   bool `json:"accepts"`
 	Answers   bool `json:"answers"`
 }

@@ -1,9 +1,11 @@
 package doctor
 
 import (
-	"context"
-	"io"
+	"cmp"
 	"time"
+
+	"gomuxd/control"
+	"gomuxd/socket/client"
 )
 
 // Options says where Gather looks. The zero value is this computer.
@@ -27,23 +29,23 @@ type Options struct {
 	Timeout time.Duration // for each socket; default 3 s
 }
 
-// Gather looks at everything, for as long as ctx lasts. It never fails: what it
-// could not look at is in Unseen.
-func Gather(ctx context.Context, o Options) Facts { return Facts{} }
+const (
+	defaultRecordDir = "/var/lib/lockdown"
+	defaultTimeout   = 3 * time.Second
+)
 
-// Judge makes a report of facts. It looks at nothing else.
-func Judge(f Facts) Report { return Report{} }
-
-// Style is how Render writes.
-type Style struct {
-	Width int  // columns; 80 if 0, at least 40
-	Color bool // ANSI colours
+// validate fills in the defaults, but for RecordDir.
+func (o *Options) validate() {
+	o.SysRoot = cmp.Or(o.SysRoot, "/sys")
+	o.DevRoot = cmp.Or(o.DevRoot, "/dev")
+	o.ProcRoot = cmp.Or(o.ProcRoot, "/proc")
+	o.RunRoot = cmp.Or(o.RunRoot, "/run")
+	o.EtcRoot = cmp.Or(o.EtcRoot, "/etc")
+	o.LibRoot = cmp.Or(o.LibRoot, "/usr/lib")
+	o.Socket = client.Address(o.Socket)
+	o.Control = cmp.Or(o.Control, control.SocketPath())
+	o.Timeout = cmp.Or(o.Timeout, defaultTimeout)
+	if o.Now.IsZero() {
+		o.Now = time.Now()
+	}
 }
-
-// Render writes a report for a person.
-func Render(w io.Writer, r Report, s Style) error { return nil }
-
-// WriteReport writes facts and report for a bug report. UDIDs, serial numbers,
-// network addresses, host ids, names of phones and persons and home directories
-// are replaced by tokens, the same thing always by the same token.
-func WriteReport(w io.Writer, f Facts, r Report) error { return nil }
