@@ -22,6 +22,7 @@ func (j *judge) otherDaemon() {
 		j.add(CheckOtherDaemon, Problem, Seen, fmt.Sprintf("On %s answers %s, not our daemon (pid %d).", path(s.Path), *s.Peer, d.PID),
 			"Programs talk to the other daemon, and the two fight over every phone.", stop(s.Peer.PID))
 	case d == nil && s.Accepts && !j.f.Control.Accepts && (s.Peer == nil || s.Peer.PID != pid1):
+		j.foreign = true
 		who := "Another daemon"
 		if s.Peer != nil {
 			who = s.Peer.String()
@@ -90,6 +91,10 @@ func (j *judge) socket() {
 
 func (j *judge) control() {
 	c, d := &j.f.Control, j.f.Daemon
+	missing := Problem
+	if j.foreign || !j.f.Socket.Accepts {
+		missing = Note // no wonder, and said already
+	}
 	at := path(c.Path)
 	switch {
 	case d != nil:
@@ -110,9 +115,9 @@ func (j *judge) control() {
 		j.add(CheckControl, Problem, Seen, fmt.Sprintf("This user may not connect to %s (%s).", at, c.permissions("s")),
 			"Without it nobody can say whether a phone trusts this computer.", "Run this as root.")
 	case !c.Exists:
-		j.add(CheckControl, Problem, Seen, "There is no control socket at "+at+".", "Without it nobody can say whether a phone trusts this computer.", start)
+		j.add(CheckControl, missing, Seen, "There is no control socket at "+at+".", "Without it nobody can say whether a phone trusts this computer.", start)
 	default:
-		j.add(CheckControl, Problem, Seen, "Nobody answers on "+at+".", "The daemon has ended and left its socket behind, or hangs.",
+		j.add(CheckControl, missing, Seen, "Nobody answers on "+at+".", "The daemon has ended and left its socket behind, or hangs.",
 			"Restart it: \"systemctl restart usbmuxd\".")
 	}
 }

@@ -83,6 +83,8 @@ func (j *judge) keys() {
 		j.add(CheckKeys, Note, Seen, fmt.Sprintf("%s may be read by others than the owner: %s.", plural(len(r.Wide), "pair record", "pair records"), list(r.Wide)),
 			"A pair record holds private keys: who reads it can read the phone's data as this computer can. The C daemon leaves them like that.",
 			fmt.Sprintf("\"chmod 600 %s/*.plist\" (as root).", path(r.Path)))
+	case len(r.Files) == 0:
+		j.add(CheckKeys, OK, Seen, "There are no pair records yet.", "", "")
 	default:
 		j.add(CheckKeys, OK, Seen, fmt.Sprintf("%s, readable by the owner only.", plural(len(r.Files), "pair record", "pair records")), "", "")
 	}

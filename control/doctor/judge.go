@@ -41,6 +41,8 @@ type judge struct {
 	phones []phone // those asked for
 	now    *phone  // the one that is judged; nil for the computer
 	checks []finding
+
+	foreign bool // another daemon answers in place of ours
 }
 
 // finding is a check with the phone it is about.

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -27,25 +28,25 @@ func allRemedies(class, version string) []Remedy {
 	}
 }
 
-// rungs says with which remedy the ladder begins, by the check that decides. It
-// has none for what no remedy at the phone can mend.
-var rungs = map[string]string{
-	CheckCable:     "replug",
-	CheckCharging:  "unlock",
-	CheckMux:       "replug",
-	CheckRecovery:  "restart phone",
-	CheckSuspend:   "replug",
-	CheckRecord:    "replug",
-	CheckTrust:     "unlock",
-	CheckLock:      "unlock",
-	CheckDialog:    "unlock",
-	CheckDenial:    "replug",
-	CheckAccessory: "unlock",
+// rungs says with which remedies the ladder begins and ends, by the check that
+// decides. A check without has none: nothing at the phone mends it.
+var rungs = map[string]struct{ from, to string }{
+	CheckCable:     {"replug", "restart computer"},
+	CheckCharging:  {"unlock", "update"},
+	CheckMux:       {"replug", "update"},
+	CheckRecovery:  {"restart phone", "erase"},
+	CheckSuspend:   {"replug", "restart computer"},
+	CheckRecord:    {"replug", "erase"},
+	CheckTrust:     {"unlock", "erase"},
+	CheckLock:      {"unlock", "erase"},
+	CheckDialog:    {"unlock", "erase"},
+	CheckDenial:    {"replug", "erase"},
+	CheckAccessory: {"unlock", "erase"},
 }
 
-// ladder gives the remedies from the one on that makes sense.
+// ladder gives the remedies that make sense.
 func ladder(d *finding) []Remedy {
-	from, ok := rungs[d.ID]
+	r, ok := rungs[d.ID]
 	if !ok {
 		return []Remedy{}
 	}
@@ -54,12 +55,14 @@ func ladder(d *finding) []Remedy {
 		class, version = d.phone.dev.Class, d.phone.dev.Version
 	}
 	all := allRemedies(class, version)
-	for i, r := range all {
-		if strings.Contains(strings.ToLower(r.Name), from) {
-			return all[i:]
-		}
+	at := func(name string) int {
+		return slices.IndexFunc(all, func(m Remedy) bool { return strings.Contains(strings.ToLower(m.Name), name) })
 	}
-	return all
+	from, to := max(at(r.from), 0), at(r.to)
+	if to < from {
+		to = len(all) - 1
+	}
+	return all[from : to+1]
 }
 
 // remedy writes one rung of the ladder.
