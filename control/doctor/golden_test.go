@@ -103,9 +103,7 @@ func TestSituations(t *testing.T) {
 			world: func(w *world) {
 				w.plug("1-2", "12a8", nil)
 				w.file("/lockdown/"+annasUDID+".plist", "secret")
-				if err := os.Chmod(w.root+"/lockdown/"+annasUDID+".plist", 0o600); err != nil {
-					w.t.Fatal(err)
-				}
+				w.chmod("/lockdown/"+annasUDID+".plist", 0o600)
 			},
 			facts: func(f *Facts) {
 				d := anna(string(trust.Trusted), "", "")

@@ -49,6 +49,7 @@ func newWorld(t *testing.T) *world {
 	w.file("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nusbmux:x:140:46::/var/lib/usbmux:/bin/false\n")
 	w.file("/etc/group", "root:x:0:\nplugdev:x:46:\n")
 	w.file("/lockdown/SystemConfiguration.plist", "")
+	w.chmod("/lockdown", 0o755)
 	w.dir("/proc")
 	w.dir("/dev")
 	return w
@@ -65,6 +66,14 @@ func (w *world) file(path, text string) {
 	w.t.Helper()
 	w.dir(filepath.Dir(path))
 	if err := os.WriteFile(w.root+path, []byte(text), 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+	w.chmod(path, 0o644) // whatever the umask is
+}
+
+func (w *world) chmod(path string, mode os.FileMode) {
+	w.t.Helper()
+	if err := os.Chmod(w.root+path, mode); err != nil {
 		w.t.Fatal(err)
 	}
 }

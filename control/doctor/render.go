@@ -83,7 +83,7 @@ func (p *printer) check(c Check, several bool) {
 	if several && c.Device != "" {
 		title += ", " + clean(c.Device, 2*maxName)
 	}
-	p.wrapFrom(margin, title+": ", clean(c.Found, maxText)+evidences[c.Evidence], margin)
+	p.wrapFrom(margin, "", title+": "+clean(c.Found, maxText)+evidences[c.Evidence], margin)
 	if means := clean(c.Means, maxText); means != "" {
 		p.wrap("", means, margin)
 	}
