@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -75,7 +76,7 @@ func (j *judge) socket() {
 	case !s.Accepts:
 		j.add(CheckSocket, Problem, Seen, "Nobody answers on "+at+"."+elsewhere, "The daemon has ended and left its socket behind, or hangs.", down)
 	case !s.Answers:
-		j.add(CheckSocket, Problem, Seen, fmt.Sprintf("%s takes connections, but gives no answer (%s).", at, clean(s.Error, 300)),
+		j.add(CheckSocket, Problem, Seen, fmt.Sprintf("%s takes connections, but gives no answer (%s).", at, cmp.Or(clean(s.Error, 300), "no reason known")),
 			"The daemon hangs, is overloaded, or is no usbmuxd.", "Restart it: \"systemctl restart usbmuxd\"; its log says why: \"journalctl -u usbmuxd\".")
 	case !s.TCP && s.Mode&0o006 != 0o006:
 		j.add(CheckSocket, Note, Seen, fmt.Sprintf("%s answers (%s).", at, s.permissions("s")),
@@ -109,7 +110,7 @@ func (j *judge) control() {
 		j.add(CheckControl, Problem, Seen, at+" is there, but is no socket.", "Something else took the name, so the daemon cannot say how phones are.",
 			"Move it away, then restart the daemon: \"systemctl restart usbmuxd\".")
 	case c.Accepts:
-		j.add(CheckControl, Problem, Seen, fmt.Sprintf("%s takes connections, but says: %s.", at, clean(c.Error, 300)), "",
+		j.add(CheckControl, Problem, Seen, fmt.Sprintf("%s takes connections, but says: %s.", at, cmp.Or(clean(c.Error, 300), "nothing of use")), "The daemon is in trouble, or is not this one.",
 			"Restart the daemon: \"systemctl restart usbmuxd\"; its log says why: \"journalctl -u usbmuxd\".")
 	case c.Denied:
 		j.add(CheckControl, Problem, Seen, fmt.Sprintf("This user may not connect to %s (%s).", at, c.permissions("s")),

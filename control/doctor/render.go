@@ -45,9 +45,10 @@ const (
 func Render(w io.Writer, r Report, s Style) error {
 	s.Width = min(max(cmp.Or(s.Width, defaultWidth), minWidth), maxWidth)
 	p := &printer{Style: s}
-	several := false
+	first, several := "", false
 	for _, c := range r.Checks {
-		several = several || c.Device != r.Checks[0].Device && c.Device != "" && r.Checks[0].Device != ""
+		first = cmp.Or(first, c.Device)
+		several = several || c.Device != "" && c.Device != first
 	}
 	for _, c := range r.Checks {
 		p.check(c, several)

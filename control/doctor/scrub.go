@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -35,10 +37,32 @@ func WriteReport(w io.Writer, f Facts, r Report) error {
 	if _, err := io.WriteString(w, "\nFacts:\n"); err != nil {
 		return err
 	}
-	enc := json.NewEncoder(w)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false) // tokens have angle brackets
 	enc.SetIndent("", "  ")
-	return enc.Encode(cleanFacts)
+	if err := enc.Encode(cleanFacts); err != nil {
+		return fmt.Errorf("bug report: %w", err)
+	}
+	_, err = io.WriteString(w, visible(b.String()))
+	return err
+}
+
+// visible escapes in JSON what JSON allows and terminals should not get.
+func visible(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		switch {
+		case r == '\n' || unicode.IsGraphic(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			hi, lo := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, hi, lo)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
 }
 
 // scrub returns a copy of v in which every text is scrubbed.
