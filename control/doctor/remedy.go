@@ -47,7 +47,7 @@ var rungs = map[string]struct{ from, to string }{
 // ladder gives the remedies that make sense.
 func ladder(d *finding) []Remedy {
 	r, ok := rungs[d.ID]
-	if !ok {
+	if !ok || d.ID == CheckCable && d.Evidence != CannotTell { // no USB at all, or another phone is there
 		return []Remedy{}
 	}
 	class, version := "", ""
