@@ -4,6 +4,11 @@ GO           ?= go
 PREFIX       ?= /usr
 DESTDIR      ?=
 SBINDIR      ?= $(PREFIX)/sbin
+BINDIR       ?= $(PREFIX)/bin
+USERUNITDIR  ?= $(PREFIX)/lib/systemd/user
+BASHCOMPDIR  ?= $(PREFIX)/share/bash-completion/completions
+ZSHCOMPDIR   ?= $(PREFIX)/share/zsh/site-functions
+FISHCOMPDIR  ?= $(PREFIX)/share/fish/vendor_completions.d
 MANDIR       ?= $(PREFIX)/share/man
 GOTEST_FLAGS ?= -race -shuffle=on -count=1 -timeout 20m
 FUZZTIME     ?= 5m
@@ -26,7 +31,7 @@ demo: setup
 ## test: set up, then lint and run every test
 test: setup lint test-race test-plain test-vm test-clean
 
-## build: build the daemon and the virtual phone's remote control into bin/
+## build: build the daemon, muxctl and the virtual phone's remote control into bin/
 build:
 	$(GO) build $(BUILD) -o bin/ ./cmd/...
 
@@ -110,14 +115,23 @@ fuzz:
 cover:
 	$(GO) test -coverprofile cover.out -coverpkg ./... ./... && $(GO) tool cover -func cover.out | tail -1
 
-## install: install the daemon and its man page below DESTDIR and PREFIX
+## install: install the daemon, muxctl, man pages, completions and units below DESTDIR and PREFIX
 install: build
+	install -D -m 0755 bin/muxctl $(DESTDIR)$(BINDIR)/muxctl
+	install -D -m 0644 packaging/man/muxctl.1 $(DESTDIR)$(MANDIR)/man1/muxctl.1
+	install -d $(DESTDIR)$(USERUNITDIR) $(DESTDIR)$(BASHCOMPDIR) $(DESTDIR)$(ZSHCOMPDIR) $(DESTDIR)$(FISHCOMPDIR)
+	sed 's|/usr/bin/muxctl|$(BINDIR)/muxctl|' packaging/systemd/user/muxctl-notify.service > $(DESTDIR)$(USERUNITDIR)/muxctl-notify.service
+	bin/muxctl completion bash > $(DESTDIR)$(BASHCOMPDIR)/muxctl
+	bin/muxctl completion zsh > $(DESTDIR)$(ZSHCOMPDIR)/_muxctl
+	bin/muxctl completion fish > $(DESTDIR)$(FISHCOMPDIR)/muxctl.fish
 	install -D -m 0755 bin/usbmuxd $(DESTDIR)$(SBINDIR)/usbmuxd
 	install -D -m 0644 packaging/man/usbmuxd.8 $(DESTDIR)$(MANDIR)/man8/usbmuxd.8
 
 ## uninstall: remove what install has put there
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/usbmuxd $(DESTDIR)$(MANDIR)/man8/usbmuxd.8
+	rm -f $(DESTDIR)$(BINDIR)/muxctl $(DESTDIR)$(MANDIR)/man1/muxctl.1 $(DESTDIR)$(USERUNITDIR)/muxctl-notify.service
+	rm -f $(DESTDIR)$(BASHCOMPDIR)/muxctl $(DESTDIR)$(ZSHCOMPDIR)/_muxctl $(DESTDIR)$(FISHCOMPDIR)/muxctl.fish
 
 ## clean: remove what was built
 clean:

@@ -65,7 +65,7 @@ func (a *app) connect(ctx context.Context, cause error, what string) (usbmuxd, e
 	s, err := a.socket(ctx, a.address)
 	if err != nil {
 		if errors.Is(err, client.ErrNoDaemon) {
-			return nil, fmt.Errorf("neither the control socket nor the usbmuxd socket answers: %w; %w", err, cause)
+			return nil, fmt.Errorf("%w; nor does anybody answer on the control socket", err)
 		}
 		return nil, err
 	}

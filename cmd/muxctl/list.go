@@ -48,6 +48,7 @@ With a daemon that has no control socket, such as the C one, trust is unknown.`,
 type column struct {
 	head  string
 	drop  int
+	least int // to which it is cut before others go; 0 is not at all
 	cells []string
 	paint func(row int) string
 	width int
@@ -56,6 +57,7 @@ type column struct {
 const (
 	gap     = 2  // spaces between columns
 	minNext = 28 // columns that a next step must have beside a row
+	maxCell = 32 // columns of a cell
 	minCell = 8  // columns to which a cell may be cut
 )
 
@@ -64,13 +66,13 @@ const (
 // last names cut.
 func showList(w io.Writer, devices []control.Device, s style) {
 	columns := []*column{
-		{head: "NAME"}, {head: "MODEL", drop: 3}, {head: "IOS", drop: 2}, {head: "CAPACITY", drop: 5},
+		{head: "NAME", least: 20}, {head: "MODEL", drop: 3}, {head: "IOS", drop: 2}, {head: "CAPACITY", drop: 5},
 		{head: "CONNECTION", drop: 4}, {head: "TRUST"},
 	}
 	steps := make([]string, len(devices))
 	for i, d := range devices {
 		for c, text := range []string{title(d), modelText(d), d.Version, capacityText(d), d.Connection, trustText(d)} {
-			columns[c].cells = append(columns[c].cells, cut(oneLine(text), maxName))
+			columns[c].cells = append(columns[c].cells, cut(oneLine(text), maxCell))
 		}
 		steps[i] = oneLine(d.NextStep)
 	}
@@ -150,6 +152,13 @@ func fit(all []*column, notes []string, room int) (columns []*column, beside boo
 	if longest > 0 && room-total-gap >= min(longest, minNext) {
 		return columns, true
 	}
+	for _, c := range columns {
+		if c.least > 0 && total > room && c.width > c.least {
+			n := max(c.least, c.width-(total-room))
+			total -= c.width - n
+			c.narrow(n)
+		}
+	}
 	for total > room {
 		worst := 0
 		for i, c := range columns {
@@ -162,14 +171,18 @@ func fit(all []*column, notes []string, room int) (columns []*column, beside boo
 			columns = append(columns[:worst:worst], columns[worst+1:]...)
 			continue
 		}
-		first := columns[0]
-		first.width = max(minCell, first.width-(total-room))
-		for i, cell := range first.cells {
-			first.cells[i] = cut(cell, first.width)
-		}
+		columns[0].narrow(max(minCell, columns[0].width-(total-room)))
 		break
 	}
 	return columns, false
+}
+
+// narrow cuts cells to n columns.
+func (c *column) narrow(n int) {
+	c.width = n
+	for i, cell := range c.cells {
+		c.cells[i] = cut(cell, n)
+	}
 }
 
 func modelText(d control.Device) string {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"gomuxd/control"
@@ -59,6 +60,8 @@ type app struct {
 	grace    time.Duration // for a phone that still says no, after asking again
 	backoff  time.Duration // first pause before connecting again
 
+	workFactor int // of scrypt, see workFactor
+
 	control, address    string // flags
 	json, noColor       bool
 	started, sawNothing bool // a command has begun; the lack of a control socket was told
@@ -96,14 +99,15 @@ func newApp() *app {
 			}
 			return c, nil
 		},
-		bus:      sessionBus,
-		gather:   doctor.Gather,
-		lookUp:   lookUp,
-		nearest:  nearest,
-		patience: 30 * time.Second,
-		lull:     250 * time.Millisecond,
-		grace:    15 * time.Second,
-		backoff:  time.Second,
+		bus:        sessionBus,
+		gather:     doctor.Gather,
+		lookUp:     lookUp,
+		nearest:    nearest,
+		patience:   30 * time.Second,
+		lull:       250 * time.Millisecond,
+		grace:      15 * time.Second,
+		backoff:    time.Second,
+		workFactor: workFactor,
 	}
 }
 
@@ -170,6 +174,8 @@ func (a *app) run(ctx context.Context, args []string) int {
 	return exitCode(err)
 }
 
+const boolNoise = "[=true|false]"
+
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "muxctl",
@@ -205,6 +211,15 @@ Exit codes:
 			return &usageError{errors.New("no command given")}
 		},
 	}
+	// pflag writes what booleans may be set to, which only its users care for.
+	cobra.AddTemplateFunc("options", func(f *pflag.FlagSet) string {
+		return strings.TrimRight(strings.ReplaceAll(f.FlagUsages(), boolNoise, strings.Repeat(" ", len(boolNoise))), " \n")
+	})
+	usage := root.UsageTemplate()
+	for _, which := range []string{"LocalFlags", "InheritedFlags"} {
+		usage = strings.ReplaceAll(usage, "."+which+".FlagUsages | trimTrailingWhitespaces", "options ."+which)
+	}
+	root.SetUsageTemplate(usage)
 	root.SetVersionTemplate("muxctl {{.Version}}\n")
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)

@@ -293,9 +293,8 @@ func (d *desktop) notify(replaces uint32, n notice) (uint32, error) {
 		urgency = urgencyCritical
 	}
 	hints := map[string]dbus.Variant{
-		"urgency":       dbus.MakeVariant(urgency),
-		"category":      dbus.MakeVariant("device"),
-		"desktop-entry": dbus.MakeVariant("muxctl"),
+		"urgency":  dbus.MakeVariant(urgency),
+		"category": dbus.MakeVariant("device"),
 	}
 	var id uint32
 	const untilClosed = int32(0)

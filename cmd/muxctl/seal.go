@@ -41,7 +41,7 @@ const (
 	maxExport  = 16 << 20 // bytes of a sealed file
 	maxRecord  = 64 << 10 // bytes of a record: a longer one cannot be saved
 	maxRecords = 1024     // in one file
-	workFactor = 18       // of scrypt, as age has it: about a second
+	workFactor = 18       // of scrypt, 2 to the power of it, as age has it: about a second
 )
 
 // seal encrypts e.
@@ -181,7 +181,7 @@ func (a *app) sealers(k keys) ([]age.Recipient, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.SetWorkFactor(workFactor)
+	r.SetWorkFactor(a.workFactor)
 	return []age.Recipient{r}, nil
 }
 

@@ -203,8 +203,11 @@ func (s *seeing) follow(ctx context.Context) error {
 				return nil
 			}
 		}
-		s.tell(d)
-		return verdict(d)
+		v := verdict(d)
+		if v == nil || errors.Is(v, errDone) || s.a.json {
+			s.tell(d) // a refusal is told at the end
+		}
+		return v
 	})
 	if cause := context.Cause(ctx); errors.Is(cause, errAway) || errors.Is(cause, errStillNo) {
 		return cause
