@@ -44,7 +44,7 @@ func (c *Config) promptsForBackup() bool {
 	major, rest, _ := strings.Cut(c.ProductVersion, ".")
 	minor, _, _ := strings.Cut(rest, ".")
 	n, _ := strconv.Atoi(minor)
-	return major != "16" && c.iOS() >= 16 || major == "16" && n >= 1
+	return c.iOS() > 16 || major == "16" && n >= 1
 }
 
 // allowBackup asks the owner for the passcode, if this phone does, and waits for the
@@ -63,7 +63,7 @@ func (p *Phone) allowBackup(ctx context.Context, restore bool) error {
 			p.mu.Unlock()
 			return nil
 		}
-		if p.dialog == NoDialog && p.dialogTimer == nil {
+		if p.dialog == NoDialog && !p.coming {
 			answer := p.promptLocked()
 			p.mu.Unlock()
 			return p.awaitPasscode(ctx, answer)
@@ -98,7 +98,7 @@ func (p *Phone) awaitPasscode(ctx context.Context, answer <-chan bool) error {
 	case <-ctx.Done():
 		p.mu.Lock()
 		if p.prompted == answer {
-			p.hideDialogLocked()
+			p.hideDialogLocked(DialogDismissed)
 		}
 		p.mu.Unlock()
 		ok = <-answer // there is one by now

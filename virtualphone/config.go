@@ -28,6 +28,11 @@ type Config struct {
 	MaxPacketSize int // bulk packet size in bytes, default 512, super speed 1024
 
 	RestoreMode bool // starts in restore mode, see Phone.SetRestoreMode
+	NoLockdown  bool // nobody listens on the lockdown port, as on a T2
+
+	// Values go over what lockdownd says otherwise, by domain and key; nil takes a
+	// key away.
+	Values map[string]map[string]any
 
 	OwnKey            bool // a device key of its own instead of the one phones of a process share
 	Behavior          Behavior
@@ -35,15 +40,6 @@ type Config struct {
 	Faults            Faults
 
 	Log *zap.Logger // nil = none
-}
-
-// Behavior is how the phone's software and its owner treat pairing. It can be
-// changed with Phone.SetBehavior.
-type Behavior struct {
-	DialogDelay      time.Duration // between Pair and the dialog; iOS 26 takes 10-30 s
-	PairingForbidden bool          // Pair answers PairingProhibitedOverThisConnection
-	MCProtected      bool          // supervision forbids pairing: MCProtected
-	PairingLifetime  time.Duration // a host unused for so long is forgotten, default 30 days from iOS 11 on
 }
 
 var udidShape = regexp.MustCompile(`^([0-9a-fA-F]{40}|[0-9a-fA-F]{8}-[0-9a-fA-F]{16})$`)
@@ -95,8 +91,41 @@ func (c *Config) validate() error {
 	return nil
 }
 
-// iOS is the major number of the product version.
-func (c *Config) iOS() int {
+// major is the first number of the product version.
+func (c *Config) major() int {
 	n, _ := strconv.Atoi(strings.SplitN(c.ProductVersion, ".", 2)[0])
 	return n
+}
+
+// iOS is the major number of the iOS that the phone's system is akin to. Systems
+// had numbers of their own until all took the year's.
+func (c *Config) iOS() int {
+	n := c.major()
+	if n >= 26 {
+		return n
+	}
+	switch c.DeviceClass {
+	case "Watch": // watchOS 4 came with iOS 11
+		return n + 7
+	case "RealityDevice": // visionOS 1 came with iOS 17
+		return n + 16
+	case "iBridge": // bridgeOS 2 came with iOS 11
+		return n + 9
+	}
+	return n // iPadOS and tvOS count as iOS does
+}
+
+// genericName is what a device of the class is called before its owner names it.
+func (c *Config) genericName() string {
+	switch c.DeviceClass {
+	case "iPod":
+		return "iPod touch"
+	case "Watch":
+		return "Apple Watch"
+	case "AppleTV":
+		return "Apple TV"
+	case "RealityDevice":
+		return "Apple Vision Pro"
+	}
+	return c.DeviceClass
 }

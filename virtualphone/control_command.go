@@ -12,7 +12,7 @@ import (
 
 // order is one command of the control socket.
 type order struct {
-	args []string // names of the arguments; "[x]" may be left out, "a|b" is a choice
+	args []string // names of the arguments; "[x]" may be left out, "a|b" is a choice, capitals are any text
 	run  func(ctx context.Context, p *Phone, args []string) error
 }
 
@@ -61,6 +61,15 @@ var orders = map[string]order{
 		p.ExpirePairings()
 		return nil
 	}},
+	"erase":        {nil, func(_ context.Context, p *Phone, _ []string) error { return p.EraseAll() }},
+	"finish-setup": {nil, func(_ context.Context, p *Phone, _ []string) error { return p.FinishSetup() }},
+	"set-passcode": {[]string{"CODE|off"}, func(_ context.Context, p *Phone, args []string) error {
+		if args[0] == "off" {
+			args[0] = ""
+		}
+		p.SetPasscode(args[0])
+		return nil
+	}},
 	"reboot": {nil, func(_ context.Context, p *Phone, _ []string) error { return p.Reboot() }},
 	"unplug": {nil, func(_ context.Context, p *Phone, _ []string) error {
 		p.Unplug()
@@ -89,7 +98,7 @@ var orders = map[string]order{
 		p.Logf("virtualphone", "%s", args[0])
 		return nil
 	}},
-	"wait": {[]string{"dialog|passcode|trusted|unplugged"}, func(ctx context.Context, p *Phone, args []string) error {
+	"wait": {[]string{"dialog|passcode|gone|trusted|restricted|unplugged"}, func(ctx context.Context, p *Phone, args []string) error {
 		_, err := p.Wait(ctx, waitFor[args[0]])
 		if errors.Is(err, context.DeadlineExceeded) {
 			return fmt.Errorf("timed out waiting for %s; %s", args[0], describe(p.State()))
@@ -102,10 +111,12 @@ var orders = map[string]order{
 
 // waitFor says when each wait is over.
 var waitFor = map[string]func(State) bool{
-	"dialog":    func(s State) bool { return s.Dialog != NoDialog },
-	"passcode":  func(s State) bool { return s.Dialog == PasscodeDialog },
-	"trusted":   func(s State) bool { return len(s.Hosts) > 0 },
-	"unplugged": func(s State) bool { return !s.Plugged },
+	"dialog":     func(s State) bool { return s.Dialog != NoDialog },
+	"passcode":   func(s State) bool { return s.Dialog == PasscodeDialog },
+	"gone":       func(s State) bool { return s.Dialog == NoDialog },
+	"trusted":    func(s State) bool { return len(s.Hosts) > 0 },
+	"restricted": func(s State) bool { return s.USBRestricted },
+	"unplugged":  func(s State) bool { return !s.Plugged },
 }
 
 // describe says in a few words why nothing happens.
@@ -115,8 +126,12 @@ func describe(s State) string {
 		return "the phone is unplugged: replug it"
 	case s.RestoreMode:
 		return "the phone is in restore mode"
+	case s.USBRestricted:
+		return "the phone has been locked for so long that it refuses USB: unlock it"
 	case s.Locked:
 		return "the phone is locked: unlock it"
+	case s.Setup:
+		return "the phone is in setup, where it pairs without a dialog: finish-setup"
 	case s.Dialog == TrustDialog:
 		return "the trust dialog is shown: tap trust"
 	case s.Dialog == PasscodeDialog:
@@ -131,7 +146,7 @@ func describe(s State) string {
 
 // control carries out one request.
 func control(ctx context.Context, m *ControlRequest, phones []*Phone) (ControlResponse, error) {
-	o, ok := orders[m.Command]
+	o, ok := command(m.Command)
 	if !ok {
 		return ControlResponse{}, fmt.Errorf("unknown command %q", m.Command)
 	}
@@ -190,7 +205,8 @@ func (o *order) check(name string, args []string) error {
 			}
 			return fmt.Errorf("missing argument: usage: %s", usage)
 		}
-		if strings.Contains(want, "|") && !strings.Contains(want, "CODE") && !slices.Contains(strings.Split(want, "|"), args[i]) {
+		free := strings.ToLower(want) != want
+		if want = strings.Trim(want, "[]"); !free && !slices.Contains(strings.Split(want, "|"), args[i]) {
 			return fmt.Errorf("%q is not one of %s: usage: %s", args[i], want, usage)
 		}
 	}
@@ -219,10 +235,31 @@ func pick(phones []*Phone, udid string) (*Phone, error) {
 
 // CheckCommand reports what is wrong with a command and its arguments, before
 // anything is sent.
-func CheckCommand(command string, args []string) error {
-	o, ok := orders[command]
+func CheckCommand(name string, args []string) error {
+	o, ok := command(name)
 	if !ok {
-		return fmt.Errorf("unknown command %q", command)
+		return fmt.Errorf("unknown command %q", name)
 	}
-	return o.check(command, args)
+	return o.check(name, args)
+}
+
+func command(name string) (order, bool) {
+	if o, ok := orders[name]; ok {
+		return o, true
+	}
+	o, ok := misbehaving[name]
+	return o, ok
+}
+
+// Commands lists the names of all commands, sorted.
+func Commands() []string {
+	return slices.Sorted(func(yield func(string) bool) {
+		for _, m := range []map[string]order{orders, misbehaving} {
+			for name := range m {
+				if !yield(name) {
+					return
+				}
+			}
+		}
+	})
 }

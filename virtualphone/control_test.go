@@ -3,6 +3,7 @@ package virtualphone
 import (
 	"bufio"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"io"
 	"net"
@@ -144,4 +145,77 @@ func TestControlGarbage(t *testing.T) {
 	if _, err := Control(ctx, path, ControlRequest{Command: "wait", Args: []string{"dialog"}}); err == nil {
 		t.Error("wait without an event ended well")
 	}
+}
+
+func TestControlMisbehavior(t *testing.T) {
+	p := newPhone(t, Config{Passcode: "77"})
+	h := dialPhone(t, plug(t, p))
+	path := controlSocket(t, p)
+	do := func(want, command string, args ...string) {
+		t.Helper()
+		_, err := Control(t.Context(), path, ControlRequest{Command: command, Args: args})
+		if want == "" {
+			must(t, err)
+		} else if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s %v: %v, want an error with %q", command, args, err, want)
+		}
+	}
+	l := lockdownOf(h)
+	c := l.computer("H", "B")
+
+	do("", "fail", "Pair", "FMiPProtected")
+	l.pair(c, "FMiPProtected")
+	do("", "fail", "Pair", "EscrowLocked", "always")
+	l.pair(c, "EscrowLocked")
+	do("", "heal", "Pair")
+	do("", "garbage", "Pair", "missing-keys")
+	l.pair(c, "")
+	do(`"jam" is not one of wrong-types|`, "garbage", "Pair", "jam")
+	do(`"often" is not one of always`, "silence", "Pair", "often")
+	do("", "silence", "*", "always")
+	do("", "silence", "Pair")
+	do("", "garbage", "Pair", "hang-up", "always")
+	do("", "heal")
+	if len(p.forcedNext)+len(p.forcedEver) != 0 {
+		t.Error("not healed")
+	}
+	do("", "tls", "abort")
+	do("", "tls", "accept")
+
+	for _, s := range []struct{ name, value, want string }{
+		{"dialog-delay", "20s", ""}, {"tap-notifies", "on", ""}, {"reject-answer", "UserDeniedPairing", ""},
+		{"dialog-delay", "-1s", "is a time like 30s"}, {"tap-notifies", "perhaps", "is on or off"}, {"mood", "bad", "no behavior"},
+	} {
+		do(s.want, "behavior", s.name, s.value)
+	}
+	if b, want := p.Behavior(), (Behavior{DialogDelay: 20 * time.Second, TapNotifies: true, RejectAnswer: "UserDeniedPairing"}); b != want {
+		t.Errorf("behavior %+v, want %+v", b, want)
+	}
+	do("", "behavior", "dialog-delay", "off")
+	do("", "behavior", "reject-answer", "off")
+	if b, want := p.Behavior(), (Behavior{TapNotifies: true}); b != want {
+		t.Errorf("behavior %+v, want %+v", b, want)
+	}
+	do("", "wait", "dialog")
+	do("", "tap", "dismiss")
+	do("", "wait", "gone")
+
+	boss := certificate(t, &testKeys()[2].PublicKey, nil, testKeys()[2], x509.SHA256WithRSA)
+	do("", "supervise", string(pemOf(boss)))
+	if !p.State().Supervised {
+		t.Error("not supervised")
+	}
+	do("no certificate", "supervise", "boss")
+	do("", "supervise", "off")
+
+	do("", "behavior", "usb-restricted", "on")
+	do("", "behavior", "usb-restricted-after", "1ms")
+	do("", "lock")
+	do("", "wait", "restricted")
+	do("", "unlock", "77")
+	do("", "set-passcode", "off")
+	do("no passcode", "lock")
+	do("", "erase")
+	do("", "finish-setup")
+	do("not in setup", "finish-setup")
 }

@@ -24,6 +24,30 @@ func makeDeviceKey() *rsa.PrivateKey {
 // of their own: making one takes longer than most tests.
 var sharedDeviceKey = sync.OnceValue(makeDeviceKey)
 
+// sharedErasedKeys are the keys of such phones once they are erased, in turn.
+var sharedErasedKeys = [...]func() *rsa.PrivateKey{sync.OnceValue(makeDeviceKey), sync.OnceValue(makeDeviceKey)}
+
+// deviceKey is the phone's key, made at the first call.
+func (p *Phone) deviceKey() *rsa.PrivateKey { return (*p.key.Load())() }
+
+// setDeviceKey chooses the key for the phone's generation.
+func (p *Phone) setDeviceKey() {
+	key := sharedDeviceKey
+	switch {
+	case p.cfg.OwnKey:
+		key = sync.OnceValue(makeDeviceKey)
+	case p.generation > 0:
+		key = sharedErasedKeys[(p.generation-1)%len(sharedErasedKeys)]
+	}
+	p.key.Store(&key)
+}
+
+// renewDeviceKeyLocked gives the phone another key than the one it had.
+func (p *Phone) renewDeviceKeyLocked() {
+	p.generation++
+	p.setDeviceKey()
+}
+
 // DevicePublicKey is the phone's key as lockdownd shows it: a PEM block
 // "RSA PUBLIC KEY" with PKCS#1 inside.
 func (p *Phone) DevicePublicKey() []byte {

@@ -30,6 +30,24 @@
 // The window field counts 256 bytes. Both sides start at sequence number 0;
 // a connection ends by RST, which may carry a text.
 //
+// # Trust
+//
+// What a person does at the phone are the methods TapTrust, TapDontTrust,
+// DismissDialog, EnterPasscode, CancelPasscode, Lock, Unlock, the Resets, EraseAll
+// and FinishSetup. How the phone takes it is its [Behavior]: a dialog that comes
+// late or goes away by itself, an answer it loses, notifications that come early,
+// USB that it refuses while locked. What lockdownd does wrong is told it request by
+// request: [Phone.FailNext], [Phone.SilenceNext], [Phone.GarbageNext], and
+// [Phone.RefuseTLS] for the handshake after a good reply. [Preset] has devices of
+// each kind. [State] and [Stats] tell what came of it: dialogs, denials, requests.
+//
+// Trust outlives plugs and reboots; so does what is told to lockdownd. An unplug
+// forgets a denial and a lost answer, a reboot also a Trust that no Pair has fetched.
+//
+// Not known of real phones, and chosen: that a tap or a denial posts request_pair
+// (off), how long a dialog stays (for ever), that sessions of a forgotten host go
+// on, that hosts which paired in setup stay trusted after it.
+//
 // # Locks
 //
 // Phone.mu guards lock state, dialog and hosts; Cable.mu guards the transfers,

@@ -3,6 +3,7 @@ package virtualphone
 import (
 	"crypto/rand"
 	"crypto/x509"
+	"time"
 
 	"go.uber.org/zap"
 )
@@ -28,6 +29,8 @@ func (d *dialogue) pair(m *request) (answer, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
+	case d.ctx.Err() != nil: // unplugged, and perhaps erased, meanwhile
+		return nil, d.ctx.Err()
 	case p.behavior.PairingForbidden:
 		return nil, errPairingProhibited
 	case p.behavior.MCProtected:
@@ -43,8 +46,14 @@ func (d *dialogue) pair(m *request) (answer, error) {
 		return nil, errPasswordProtected
 	case known != nil && equalKeys(known.rootKey, h.rootKey):
 	case p.cfg.iOS() < 7: // no dialog in those days
+	case p.inSetupLocked():
 	case p.granted.has(a):
 		p.granted = p.granted.without(a)
+		if p.behavior.RejectAnswer != "" {
+			return nil, p.rejectLocked(a)
+		}
+	case p.behavior.RejectAnswer != "" && p.rejected.has(a) && time.Now().Before(p.rejectedTo):
+		return nil, lockdownError(p.behavior.RejectAnswer)
 	case p.denied.has(a):
 		return nil, errUserDenied
 	default:
@@ -53,6 +62,17 @@ func (d *dialogue) pair(m *request) (answer, error) {
 	}
 	p.storeLocked(h)
 	return answer{"EscrowBag": random(escrowSize)}, nil
+}
+
+// rejectLocked loses the owner's Trust in a for a while.
+func (p *Phone) rejectLocked(a asker) error {
+	span := p.behavior.RejectTime
+	if span <= 0 {
+		span = defaultRejectTime
+	}
+	p.rejected, p.rejectedTo = p.rejected.with(a), time.Now().Add(span)
+	p.changedLocked()
+	return lockdownError(p.behavior.RejectAnswer)
 }
 
 // superviseLocked handles the challenge of a supervised phone. decided is false

@@ -95,6 +95,10 @@ const handshakeTime = 30 * time.Second
 // overTLS runs h over TLS with host, the phone being the server.
 func (p *Phone) overTLS(with *host, h Handler) Handler {
 	return func(ctx context.Context, c net.Conn) {
+		if p.tlsRefusal() == AbortTLS {
+			_, _ = c.Read(make([]byte, 1)) // of the hello
+			return
+		}
 		secure := tls.Server(c, p.tlsConfig(with))
 		hctx, cancel := context.WithTimeout(ctx, handshakeTime)
 		err := secure.HandshakeContext(hctx)

@@ -61,6 +61,15 @@ func (d *dialogue) switchOver() error {
 
 // secureUp does the TLS handshake on the stream.
 func (d *dialogue) secureUp() {
+	switch {
+	case d.garbageTLS:
+		d.failure = d.garbageHandshake()
+		return
+	case d.p.tlsRefusal() == AbortTLS:
+		_, _ = d.plain.Peek(tlsRecordHeader) // the hello; if none comes, the end is the same
+		d.failure = errTLSAborted
+		return
+	}
 	c := tls.Server(&recordConn{Conn: d.raw, r: d.plain}, d.p.tlsConfig(d.host))
 	if err := c.HandshakeContext(d.ctx); err != nil {
 		d.failure = fmt.Errorf("session handshake: %w", err)
@@ -90,6 +99,33 @@ func (d *dialogue) secureDown() {
 	}
 }
 
+// TLSRefusal is how a phone gives up TLS after a StartSession, or StartService, that
+// went well.
+type TLSRefusal string
+
+// Ways to refuse TLS.
+const (
+	AcceptTLS         TLSRefusal = ""
+	AbortTLS          TLSRefusal = "abort"       // hangs up at the host's hello
+	RefuseCertificate TLSRefusal = "certificate" // tells by an alert that the host's certificate is bad
+)
+
+var errTLSAborted = errors.New("handshake aborted by order")
+
+// RefuseTLS makes the phone refuse TLS until it is called with AcceptTLS. Sessions
+// that run go on.
+func (p *Phone) RefuseTLS(r TLSRefusal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refusal = r
+}
+
+func (p *Phone) tlsRefusal() TLSRefusal {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.refusal
+}
+
 // tlsConfig is the phone's side of TLS with h. Old ones know TLS 1.0 only.
 func (p *Phone) tlsConfig(h *host) *tls.Config {
 	newest := uint16(tls.VersionTLS13)
@@ -117,6 +153,9 @@ func (p *Phone) tlsConfig(h *host) *tls.Config {
 		Certificates:           []tls.Certificate{{Certificate: [][]byte{h.device}, PrivateKey: p.deviceKey()}},
 		ClientAuth:             tls.RequireAnyClientCert,
 		VerifyConnection: func(s tls.ConnectionState) error {
+			if p.tlsRefusal() == RefuseCertificate {
+				return errors.New("certificate refused by order")
+			}
 			key := s.PeerCertificates[0].PublicKey
 			if !equalKeys(key, h.hostKey) && !equalKeys(key, h.rootKey) {
 				return errors.New("client certificate is not of this host")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 
 	"go.uber.org/zap"
@@ -27,6 +28,7 @@ type dialogue struct {
 	session string // SessionID, "" without one
 	host    *host  // of the session
 
+	garbageTLS  bool   // the next handshake is answered by nonsense
 	challenge   []byte // what a supervisor is to sign
 	after       func() // runs when the reply is out
 	lastRequest bool   // the dialogue ends after the reply
@@ -47,22 +49,29 @@ func (p *Phone) lockdownd(ctx context.Context, c net.Conn) {
 	}
 }
 
+// stream is what requests are read from and replies written to.
+func (d *dialogue) stream() (io.Reader, io.Writer) {
+	if d.secure != nil {
+		return d.secure, d.secure
+	}
+	return d.plain, d.raw
+}
+
 // turn handles one request.
 func (d *dialogue) turn() error {
-	var (
-		m      request
-		binary bool
-		err    error
-	)
-	if d.secure != nil {
-		m, binary, err = readRequest(d.secure)
-	} else {
-		m, binary, err = readRequest(d.plain)
-	}
+	r, w := d.stream()
+	m, binary, err := readRequest(r)
 	if err != nil {
 		return err
 	}
-	a, err := d.answer(&m)
+	if m.Request == "Pair" {
+		d.p.stats.pairRequests.Add(1)
+	}
+	f := d.p.forcedReply(m.Request)
+	if f.silent {
+		return nil
+	}
+	a, err := d.answer(&m, f)
 	if a == nil {
 		a = answer{}
 	}
@@ -80,10 +89,10 @@ func (d *dialogue) turn() error {
 	case old:
 		a["Result"] = "Success"
 	}
-	if d.secure != nil {
-		err = service.WritePlist(d.secure, a, binary)
+	if f.garbage != "" {
+		err = d.writeGarbage(w, f.garbage, a, binary)
 	} else {
-		err = service.WritePlist(d.raw, a, binary)
+		err = service.WritePlist(w, a, binary)
 	}
 	if err != nil {
 		return err
@@ -93,9 +102,9 @@ func (d *dialogue) turn() error {
 
 // answer decides. A lockdownError becomes the reply's Error; any other error
 // ends the connection.
-func (d *dialogue) answer(m *request) (answer, error) {
-	if e := d.p.forcedError(m.Request); e != "" {
-		return nil, lockdownError(e)
+func (d *dialogue) answer(m *request, f forced) (answer, error) {
+	if f.err != "" {
+		return nil, f.err
 	}
 	if d.p.inRestoreMode() {
 		return d.restored(m)
@@ -133,29 +142,4 @@ func (d *dialogue) answer(m *request) (answer, error) {
 		return nil, nil
 	}
 	return nil, errInvalidRequest
-}
-
-// FailNext makes the next request of that name fail with an error name of
-// Apple's, e.g. FailNext("Pair", "FMiPProtected"). Several calls queue up.
-func (p *Phone) FailNext(request, errorName string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.failNext[request] = append(p.failNext[request], errorName)
-}
-
-// FailAlways makes every request of that name fail; "" ends it.
-func (p *Phone) FailAlways(request, errorName string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.failAlways[request] = errorName
-}
-
-func (p *Phone) forcedError(request string) string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if q := p.failNext[request]; len(q) > 0 {
-		p.failNext[request] = q[1:]
-		return q[0]
-	}
-	return p.failAlways[request]
 }

@@ -11,7 +11,8 @@ func (p *Phone) Lock() error {
 		return errors.New("the phone has no passcode, so it cannot be locked")
 	}
 	p.locked = true
-	p.hideDialogLocked()
+	p.hideDialogLocked(DialogLocked)
+	p.armRestrictionLocked()
 	p.changedLocked()
 	return nil
 }
@@ -28,6 +29,7 @@ func (p *Phone) Unlock(code string) error {
 		return ErrPasscode
 	}
 	p.locked, p.sinceBoot = false, false
+	p.armRestrictionLocked()
 	p.changedLocked()
 	return nil
 }
@@ -39,20 +41,15 @@ func (p *Phone) SetPasscode(code string) {
 	p.passcode = code
 	if code == "" {
 		p.locked, p.sinceBoot = false, false
+		p.armRestrictionLocked()
 	}
 	p.changedLocked()
 }
 
-// SetBehavior replaces how the phone treats pairing.
-func (p *Phone) SetBehavior(b Behavior) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.behavior = b
-}
-
 // Reboot unplugs the phone, restarts it and plugs it in again if it was plugged.
 // With a passcode it is then locked since boot: until the first unlock no
-// session starts. It does not wait for the services.
+// session starts. Whom it trusts it knows from its disk; an answer of the owner
+// that no Pair has fetched is lost. It does not wait for the services.
 func (p *Phone) Reboot() error { return p.reboot(func() {}) }
 
 // reboot runs wipe under Phone.mu while the phone is down.
@@ -62,8 +59,10 @@ func (p *Phone) reboot(wipe func()) error {
 	p.mu.Lock()
 	p.locked = p.passcode != ""
 	p.sinceBoot = p.locked
-	p.hideDialogLocked()
+	p.granted, p.denied, p.rejected = nil, nil, nil
+	p.hideDialogLocked(DialogWithdrawn)
 	wipe()
+	p.armRestrictionLocked()
 	p.changedLocked()
 	p.mu.Unlock()
 	if !was {
@@ -74,27 +73,38 @@ func (p *Phone) reboot(wipe func()) error {
 }
 
 // ResetLocationAndPrivacy forgets all hosts, as the setting of that name does.
+// Sessions and services that run go on.
 func (p *Phone) ResetLocationAndPrivacy() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.forgetHostsLocked()
 }
 
-// ResetNetworkSettings forgets all hosts and reboots.
-func (p *Phone) ResetNetworkSettings() error { return p.reboot(p.forgetHostsLocked) }
+// ResetNetworkSettings forgets all hosts, takes the owner's name from the phone and
+// reboots.
+//
+// Source: the iPhone User Guide, "Reset iPhone settings to their defaults".
+func (p *Phone) ResetNetworkSettings() error {
+	return p.reboot(func() {
+		p.forgetHostsLocked()
+		p.values[""]["DeviceName"] = p.cfg.genericName()
+	})
+}
 
-// ResetAllSettings forgets all hosts and what hosts have set, and reboots.
+// ResetAllSettings forgets all hosts, the phone's name and what hosts have set, and
+// reboots. The passcode stays.
 func (p *Phone) ResetAllSettings() error {
 	return p.reboot(func() {
 		p.forgetHostsLocked()
 		p.values = sampleValues(&p.cfg)
+		p.values[""]["DeviceName"] = p.cfg.genericName()
 	})
 }
 
 func (p *Phone) forgetHostsLocked() {
 	clear(p.hosts)
-	p.granted, p.denied = nil, nil
-	p.hideDialogLocked()
+	p.granted, p.denied, p.rejected = nil, nil, nil
+	p.hideDialogLocked(DialogWithdrawn)
 	p.changedLocked()
 }
 
@@ -103,8 +113,8 @@ func (p *Phone) forgetHostsLocked() {
 func (p *Phone) pulled() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.hideDialogLocked()
-	p.denied = nil
+	p.hideDialogLocked(DialogWithdrawn)
+	p.denied, p.rejected = nil, nil
 	p.changedLocked()
 }
 
@@ -119,5 +129,6 @@ func (p *Phone) Supervise(certificates ...[]byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.supervisors = certs
+	p.changedLocked()
 	return nil
 }

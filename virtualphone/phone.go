@@ -42,7 +42,9 @@ type Phone struct {
 	portsMu sync.Mutex // guards ports
 	ports   ports
 
-	deviceKey     func() *rsa.PrivateKey
+	key           atomic.Pointer[func() *rsa.PrivateKey] // of the device
+	generation    int                                    // how often erased; guarded by mu
+	restricted    atomic.Bool                            // refuses connections; written under mu
 	notifications *service.Notifications
 	syslog        *service.Syslog
 	fs            *service.FS
@@ -56,18 +58,28 @@ type Phone struct {
 	sinceBoot   bool // locked and never unlocked since boot
 	dialog      Dialog
 	asking      asker       // whom the dialog is about
-	dialogTimer *time.Timer // of a dialog that is still to come
-	prompted    chan bool   // gets the answer to the passcode prompt of a backup; nil without one
-	restoring   bool        // in restore mode
-	granted     answers     // may pair at the next try
-	denied      answers     // refused until the next plug
+	coming      bool        // a dialog is still to come
+	dialogSince time.Time   // when the dialog was asked for, then when it was shown
+	dialogTimer *time.Timer // of what the dialog does next by itself
+	lastDialog  DialogEnd
+	prompted    chan bool // gets the answer to the passcode prompt of a backup; nil without one
+	restoring   bool      // in restore mode
+	granted     answers   // may pair at the next try
+	denied      answers   // refused until the next plug
+	rejected    answers   // whose Trust was lost, see Behavior.RejectAnswer
+	rejectedTo  time.Time // end of RejectTime
+	setup       bool      // shows its first screens
 	supervisors []*x509.Certificate
 	hosts       map[string]*host // trusted, by HostID
 	values      values
 	clockSkew   time.Duration // set by hosts, added to the time
 	services    map[string]offered
-	failNext    map[string][]string
-	failAlways  map[string]string
+	forcedNext  map[string][]forced // by request
+	forcedEver  map[string]forced   // by request
+	refusal     TLSRefusal
+
+	lockedAt      time.Time   // zero while unlocked
+	restrictTimer *time.Timer // of the USB restriction to come
 }
 
 // New makes a phone, not plugged in yet. The caller must Close it.
@@ -78,7 +90,6 @@ func New(cfg Config) (*Phone, error) {
 	}
 	p := &Phone{
 		cfg: cfg, log: cfg.Log.With(zap.String("udid", cfg.UDID)),
-		deviceKey:     sharedDeviceKey,
 		notifications: service.NewNotifications(),
 		syslog:        service.NewSyslog(),
 		fs:            service.NewFS(),
@@ -91,19 +102,23 @@ func New(cfg Config) (*Phone, error) {
 		restoring:     cfg.RestoreMode,
 		hosts:         make(map[string]*host),
 		values:        sampleValues(&cfg),
-		failNext:      make(map[string][]string),
-		failAlways:    make(map[string]string),
+		forcedNext:    make(map[string][]forced),
+		forcedEver:    make(map[string]forced),
 	}
-	if cfg.OwnKey {
-		p.deviceKey = sync.OnceValue(makeDeviceKey)
+	p.setDeviceKey()
+	if p.inSetupLocked() {
+		p.showSetupLocked()
 	}
+	p.armRestrictionLocked()
 	p.faults.Store(&cfg.Faults)
 	p.ports.fixed = make(map[uint16]Handler)
 	p.ports.once = make(map[uint16]Handler)
 	p.backup = p.newBackup()
 	p.registerTestPorts()
 	p.registerServices()
-	p.HandlePort(LockdownPort, p.lockdownd)
+	if !cfg.NoLockdown {
+		p.HandlePort(LockdownPort, p.lockdownd)
+	}
 	return p, nil
 }
 
@@ -119,6 +134,12 @@ func (p *Phone) Close() error {
 	p.closed = true
 	p.plugMu.Unlock()
 	p.Unplug()
+	p.mu.Lock()
+	if p.restrictTimer != nil {
+		p.restrictTimer.Stop()
+		p.restrictTimer = nil
+	}
+	p.mu.Unlock()
 	p.wg.Wait()
 	return nil
 }

@@ -61,7 +61,10 @@ func (l *link) syn(pr pair, s segment, payload []byte) {
 	if p.faults.Load().SilentSYN {
 		return
 	}
-	h := p.listener(pr.phone)
+	var h Handler
+	if !p.restricted.Load() {
+		h = p.listener(pr.phone)
+	}
 	if h == nil || len(l.conns) >= maxConns || pr.host == 0 {
 		p.stats.refused.Add(1)
 		l.reset(pr, 0, s.seq+1, "")

@@ -7,19 +7,22 @@ import (
 
 // State is what a person sees who looks at the phone, and whom it trusts.
 type State struct {
-	UDID            string   `json:"udid"`
-	Name            string   `json:"name"`
-	ProductType     string   `json:"product_type"`
-	ProductVersion  string   `json:"product_version"`
-	Plugged         bool     `json:"plugged"`
-	PasscodeSet     bool     `json:"passcode_set"`
-	Locked          bool     `json:"locked"`
-	LockedSinceBoot bool     `json:"locked_since_boot"`
-	Supervised      bool     `json:"supervised"`
-	RestoreMode     bool     `json:"restore_mode"`
-	Dialog          Dialog   `json:"dialog"`
-	Accepted        bool     `json:"accepted"` // the owner tapped Trust and the host has not paired yet
-	Hosts           []string `json:"hosts"`    // HostIDs, sorted
+	UDID            string    `json:"udid"`
+	Name            string    `json:"name"`
+	ProductType     string    `json:"product_type"`
+	ProductVersion  string    `json:"product_version"`
+	Plugged         bool      `json:"plugged"`
+	Setup           bool      `json:"setup"` // shows its first screens, pairs without a question
+	PasscodeSet     bool      `json:"passcode_set"`
+	Locked          bool      `json:"locked"`
+	LockedSinceBoot bool      `json:"locked_since_boot"`
+	USBRestricted   bool      `json:"usb_restricted"` // locked for so long that it refuses connections
+	Supervised      bool      `json:"supervised"`
+	RestoreMode     bool      `json:"restore_mode"`
+	Dialog          Dialog    `json:"dialog"`
+	LastDialog      DialogEnd `json:"last_dialog,omitempty"` // how the last Trust dialog ended
+	Accepted        bool      `json:"accepted"`              // the owner tapped Trust and the host has not paired yet
+	Hosts           []string  `json:"hosts"`                 // HostIDs, sorted
 }
 
 // State returns the state at this moment.
@@ -33,10 +36,10 @@ func (p *Phone) stateLocked() State {
 	s := State{
 		UDID: p.cfg.UDID, Name: p.nameLocked(),
 		ProductType: p.cfg.ProductType, ProductVersion: p.cfg.ProductVersion,
-		Plugged:     p.plugged() != nil,
+		Plugged: p.plugged() != nil, Setup: p.inSetupLocked(), USBRestricted: p.restricted.Load(),
 		PasscodeSet: p.passcode != "", Locked: p.locked, LockedSinceBoot: p.sinceBoot,
 		Supervised: len(p.supervisors) > 0, RestoreMode: p.restoring,
-		Dialog: p.dialog, Accepted: len(p.granted) > 0,
+		Dialog: p.dialog, LastDialog: p.lastDialog, Accepted: len(p.granted) > 0,
 		Hosts: make([]string, 0, len(p.hosts)),
 	}
 	for id := range p.hosts {

@@ -16,6 +16,9 @@ type Stats struct {
 	Refused              uint64 // SYNs answered with RST
 	OpenConns            int    // right now
 	Dialogs              uint64 // Trust dialogs shown
+	DialogTimeouts       uint64 // of them went away unanswered by themselves
+	Denials              uint64 // of them answered Don't Trust
+	PairRequests         uint64 // Pair requests read, whatever became of them
 	Pairings             uint64 // hosts that were accepted
 	Sessions             uint64 // lockdown sessions started
 	Services             uint64 // lockdown services started
@@ -27,7 +30,8 @@ type counters struct {
 	outPackets, outBytes, inPackets, inBytes atomic.Uint64
 	payloadSent, payloadRead                 atomic.Uint64
 	connects, refused                        atomic.Uint64
-	dialogs, pairings, sessions, services    atomic.Uint64
+	dialogs, timeouts, denials, pairRequests atomic.Uint64
+	pairings, sessions, services             atomic.Uint64
 }
 
 // Stats returns the counters.
@@ -38,7 +42,8 @@ func (p *Phone) Stats() Stats {
 		InPackets: c.inPackets.Load(), InBytes: c.inBytes.Load(),
 		PayloadSent: c.payloadSent.Load(), PayloadRead: c.payloadRead.Load(),
 		Connects: c.connects.Load(), Refused: c.refused.Load(),
-		Dialogs: c.dialogs.Load(), Pairings: c.pairings.Load(),
+		Dialogs: c.dialogs.Load(), DialogTimeouts: c.timeouts.Load(), Denials: c.denials.Load(),
+		PairRequests: c.pairRequests.Load(), Pairings: c.pairings.Load(),
 		Sessions: c.sessions.Load(), Services: c.services.Load(),
 		Backup: p.backup.Stats(),
 	}

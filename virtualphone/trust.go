@@ -2,21 +2,10 @@ package virtualphone
 
 import (
 	"fmt"
-	"time"
 
 	"go.uber.org/zap"
 
 	"gomuxd/virtualphone/service"
-)
-
-// Dialog is what the phone shows to its owner.
-type Dialog string
-
-// Dialogs.
-const (
-	NoDialog       Dialog = "none"
-	TrustDialog    Dialog = "trust"    // "Trust This Computer?"
-	PasscodeDialog Dialog = "passcode" // after Trust, iOS 11 and later; at a backup, 16.1 and later
 )
 
 // notifyDeviceName tells hosts in a session that the phone has a new name.
@@ -59,48 +48,6 @@ func (s answers) with(a asker) answers {
 	return s[max(0, len(s)-maxAnswers):]
 }
 
-// askOwnerLocked brings up the Trust dialog for a, unless one is up or coming.
-func (p *Phone) askOwnerLocked(a asker) {
-	if p.dialog != NoDialog || p.dialogTimer != nil {
-		return
-	}
-	if p.behavior.DialogDelay <= 0 {
-		p.showLocked(a)
-		return
-	}
-	var t *time.Timer
-	t = time.AfterFunc(p.behavior.DialogDelay, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if p.dialogTimer != t {
-			return // taken back meanwhile
-		}
-		p.dialogTimer = nil
-		p.showLocked(a)
-	})
-	p.dialogTimer = t
-}
-
-func (p *Phone) showLocked(a asker) {
-	p.dialog, p.asking = TrustDialog, a
-	p.stats.dialogs.Add(1)
-	p.changedLocked()
-	p.log.Info("trust dialog shown")
-}
-
-// hideDialogLocked takes the dialog away, also one that is still to come.
-func (p *Phone) hideDialogLocked() {
-	if p.dialogTimer != nil {
-		p.dialogTimer.Stop()
-		p.dialogTimer = nil
-	}
-	p.answerPromptLocked(false)
-	if p.dialog != NoDialog {
-		p.dialog, p.asking = NoDialog, asker{}
-		p.changedLocked()
-	}
-}
-
 // expectLocked checks that dialog d is shown.
 func (p *Phone) expectLocked(d Dialog) error {
 	switch {
@@ -113,7 +60,7 @@ func (p *Phone) expectLocked(d Dialog) error {
 }
 
 // TapTrust answers the Trust dialog. With a passcode set, iOS 11 and later then
-// show the passcode prompt. It fails with ErrNoDialog.
+// show the passcode prompt; see Behavior.TapNotifies. It fails with ErrNoDialog.
 func (p *Phone) TapTrust() error {
 	p.mu.Lock()
 	if err := p.expectLocked(TrustDialog); err != nil {
@@ -122,8 +69,13 @@ func (p *Phone) TapTrust() error {
 	}
 	if p.passcode != "" && p.cfg.iOS() >= 11 {
 		p.dialog = PasscodeDialog
+		p.armDialogLocked()
 		p.changedLocked()
+		tell := p.behavior.TapNotifies
 		p.mu.Unlock()
+		if tell {
+			p.notifications.Post(service.RequestPair)
+		}
 		return nil
 	}
 	p.grantLocked()
@@ -145,7 +97,8 @@ func (p *Phone) EnterPasscode(code string) error {
 		return err
 	}
 	if p.answerPromptLocked(true) {
-		p.hideDialogLocked()
+		p.dialog = NoDialog
+		p.changedLocked()
 		p.mu.Unlock()
 		return nil
 	}
@@ -160,20 +113,27 @@ func (p *Phone) grantLocked() {
 	a := p.asking
 	p.granted = p.granted.with(a)
 	p.denied = p.denied.without(a)
-	p.hideDialogLocked()
+	p.rejected = p.rejected.without(a)
+	p.hideDialogLocked(DialogTrusted)
 	p.log.Info("owner trusts the host", zap.String("host_id", a.hostID))
 }
 
-// TapDontTrust refuses the asking host until the phone is plugged in anew. It
-// fails with ErrNoDialog.
+// TapDontTrust refuses the asking host until the phone is plugged in anew; see
+// Behavior.DenialNotifies. It fails with ErrNoDialog.
 func (p *Phone) TapDontTrust() error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if err := p.expectLocked(TrustDialog); err != nil {
+		p.mu.Unlock()
 		return err
 	}
 	p.denied = p.denied.with(p.asking)
-	p.hideDialogLocked()
+	p.stats.denials.Add(1)
+	p.hideDialogLocked(DialogDenied)
+	tell := p.behavior.DenialNotifies
+	p.mu.Unlock()
+	if tell {
+		p.notifications.Post(service.RequestPair)
+	}
 	return nil
 }
 
@@ -191,6 +151,6 @@ func (p *Phone) dismiss(d Dialog) error {
 	if err := p.expectLocked(d); err != nil {
 		return err
 	}
-	p.hideDialogLocked()
+	p.hideDialogLocked(DialogDismissed)
 	return nil
 }

@@ -34,7 +34,7 @@ type values map[string]map[string]any
 
 // sampleValues are the values of a phone as cfg describes it.
 func sampleValues(cfg *Config) values {
-	return values{
+	v := values{
 		"": {
 			"ActivationState":                      "Activated",
 			"ActivationStateAcknowledged":          true,
@@ -118,6 +118,19 @@ func sampleValues(cfg *Config) values {
 		"com.apple.purplebuddy":           {"SetupDone": true},
 		"com.apple.xcode.developerdomain": {"DeveloperStatus": "Development"},
 	}
+	for domain, over := range cfg.Values {
+		if v[domain] == nil {
+			v[domain] = make(map[string]any, len(over))
+		}
+		for key, value := range over {
+			if value == nil {
+				delete(v[domain], key)
+				continue
+			}
+			v[domain][key] = value
+		}
+	}
+	return v
 }
 
 // domainLocked is a copy of a domain with what is known only now.
