@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/spf13/pflag"
@@ -21,12 +22,15 @@ const attachHelp = `Usage: virtualphone attach [OPTIONS]
 Plugs virtual iPhones into this kernel over USB/IP and runs until it is
 interrupted, which unplugs them. Needs root and the module vhci_hcd.
 
+Presets:
+%s
 Options:
 `
 
 const attachExamples = `
 Examples:
   modprobe vhci_hcd && virtualphone attach
+  virtualphone attach --preset iphone-17 --behavior dialog-delay=20s
   virtualphone attach --count 16 --speed super -s /run/phones.sock
   virtualphone -s /run/phones.sock --phone 00008110-000A111122220000 unplug
 `
@@ -36,6 +40,8 @@ type attachOptions struct {
 	count    int
 	speed    string
 	product  string
+	preset   string
+	behavior []string
 	mode     int
 	passcode string
 	ios      string
@@ -53,7 +59,9 @@ func attach(ctx context.Context, args []string, env func(string) string, stdout,
 	flags.StringVar(&o.product, "product", "12a8", "USB product id in hex, such as 1281 for recovery or 1227 for DFU mode")
 	flags.IntVar(&o.mode, "mode", 1, "USB mode, 1 to 5")
 	flags.StringVar(&o.passcode, "passcode", "", "passcode; none if empty")
-	flags.StringVar(&o.ios, "ios", "", "the iOS version they run")
+	flags.StringVar(&o.ios, "ios", "", "the version of iOS, or of its kin, that they run")
+	flags.StringVar(&o.preset, "preset", "", "what they are, see above; default an iPhone 13")
+	flags.StringArrayVar(&o.behavior, "behavior", nil, "`NAME=VALUE`, a behavior from the start, see virtualphone --help; may be repeated")
 	flags.BoolVar(&o.noMux, "no-usbmux", false, "without the usbmux interface")
 	flags.StringVarP(&o.socket, "socket", "s", env(socketVariable), "control socket to make; default $"+socketVariable+", or none")
 	usage := func(err error) int {
@@ -62,7 +70,7 @@ func attach(ctx context.Context, args []string, env func(string) string, stdout,
 	}
 	switch err := flags.Parse(args); {
 	case errors.Is(err, pflag.ErrHelp):
-		fmt.Fprint(stdout, attachHelp, optionList(flags), attachExamples)
+		fmt.Fprint(stdout, fmt.Sprintf(attachHelp, presetList()), optionList(flags), attachExamples)
 		return exitOK
 	case err != nil:
 		return usage(err)
@@ -94,13 +102,11 @@ func (o *attachOptions) gadgets() ([]*usbip.Gadget, error) {
 	}
 	all := make([]*usbip.Gadget, o.count)
 	for i := range all {
-		cfg := virtualphone.Config{
-			UDID:           fmt.Sprintf("00008110-%016X", 0x000A1111_2222_0000+i),
-			Name:           "Virtual iPhone",
-			Passcode:       o.passcode,
-			ProductVersion: o.ios,
-			MaxPacketSize:  speed.PacketSize(),
+		cfg, err := o.config(i)
+		if err != nil {
+			return nil, err
 		}
+		cfg.MaxPacketSize = speed.PacketSize()
 		if i > 0 {
 			cfg.Name += " " + strconv.Itoa(i+1)
 		}
@@ -114,6 +120,45 @@ func (o *attachOptions) gadgets() ([]*usbip.Gadget, error) {
 		}
 	}
 	return all, nil
+}
+
+// config describes phone i.
+func (o *attachOptions) config(i int) (virtualphone.Config, error) {
+	cfg := virtualphone.Config{UDID: fmt.Sprintf("00008110-%016X", 0x000A1111_2222_0000+i), Name: "Virtual iPhone"}
+	if o.preset != "" {
+		var err error
+		if cfg, err = virtualphone.Preset(o.preset); err != nil {
+			return cfg, err
+		}
+		const digits = 4 // at the end of the UDID, to tell them apart
+		if i > 0 {
+			cfg.UDID = fmt.Sprintf("%s%0*x", cfg.UDID[:len(cfg.UDID)-digits], digits, i)
+		}
+	}
+	cfg.Passcode = o.passcode
+	if o.ios != "" {
+		cfg.ProductVersion = o.ios
+	}
+	for _, s := range o.behavior {
+		name, value, _ := strings.Cut(s, "=")
+		if err := cfg.Behavior.Set(name, value); err != nil {
+			return cfg, err
+		}
+	}
+	return cfg, nil
+}
+
+// presetList is a line per preset for the help.
+func presetList() string {
+	var b strings.Builder
+	for _, name := range virtualphone.Presets() {
+		cfg, err := virtualphone.Preset(name)
+		if err != nil {
+			continue // cannot be: it is listed
+		}
+		fmt.Fprintf(&b, "  %-12s %s, version %s\n", name, cfg.ProductType, cfg.ProductVersion)
+	}
+	return b.String()
 }
 
 // run plugs the gadgets in, each with a line of output, until ctx ends or one

@@ -46,22 +46,56 @@ Commands:
   forget                       Reset Location & Privacy: forget all hosts
   reset network|all|location   the reset settings; network and all also reboot
   expire                       let all pairings lapse, as after 30 days unused
+  erase                        Erase All Content and Settings; it then is in setup
+  finish-setup                 leave setup, in which it pairs without a dialog
+  set-passcode CODE|off        change the passcode or take it away
+  supervise PEM|off            let the holder of this certificate pair unasked
   reboot                       restart; with a passcode it is then locked since boot
   unplug, replug               pull the cable, put it back in
-  wait dialog|passcode|trusted|unplugged
+  wait dialog|passcode|gone|trusted|restricted|unplugged
                                block until that is so
   log TEXT                     add a line to the phone's system log
   content FILES MIB            what a backup of it holds
   restore-mode on|off          answer as a phone that is being restored
 
+Commands for a phone that misbehaves; REQUEST is a name of lockdownd's, such as
+Pair, or "*" for any, and always means each of them, not only the next:
+  behavior NAME VALUE          how it treats pairing, see below
+  fail REQUEST ERROR [always]  answer with an error name of Apple's
+  silence REQUEST [always]     read it and answer nothing
+  garbage REQUEST KIND [always]
+                               answer nonsense; kinds are
+%s
+  heal [REQUEST]               end these three
+  tls accept|abort|certificate hang up in the TLS handshake, or refuse the
+                               host's certificate in it
+
+Behaviors:
+%s
 Options:
 `
+
+// helpText is help with the lists that package virtualphone knows.
+func helpText() string {
+	const kindIndent = 31
+	kinds := make([]string, 0, len(virtualphone.GarbageKinds()))
+	for _, k := range virtualphone.GarbageKinds() {
+		kinds = append(kinds, strings.Repeat(" ", kindIndent)+string(k))
+	}
+	var behaviors strings.Builder
+	for _, s := range virtualphone.BehaviorSettings() {
+		fmt.Fprintf(&behaviors, "  %s\n", s)
+	}
+	return fmt.Sprintf(help, strings.Join(kinds, "\n"), &behaviors)
+}
 
 const examples = `
 Examples:
   virtualphone -s /tmp/phone.sock wait dialog --timeout 30s
   virtualphone -s /tmp/phone.sock tap trust
   virtualphone -s /tmp/phone.sock passcode 123456
+  virtualphone -s /tmp/phone.sock behavior reject-answer PairingDialogResponsePending
+  virtualphone -s /tmp/phone.sock silence '*' always
   VIRTUALPHONE_SOCKET=/tmp/phone.sock virtualphone status --json
 
 Exit status: 0 done, 1 the phone refused or cannot be reached, 2 wrong usage.
@@ -92,7 +126,7 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	}
 	switch err := flags.Parse(args); {
 	case errors.Is(err, pflag.ErrHelp):
-		fmt.Fprint(stdout, help, optionList(flags), examples)
+		fmt.Fprint(stdout, helpText(), optionList(flags), examples)
 		return exitOK
 	case err != nil:
 		return usage(err)
@@ -168,6 +202,7 @@ func show(w io.Writer, command string, a virtualphone.ControlResponse) {
 		}
 		if a.Stats != nil {
 			fmt.Fprintf(w, "  connections  %d open, %d in all, %d refused\n", a.Stats.OpenConns, a.Stats.Connects, a.Stats.Refused)
+			fmt.Fprintf(w, "  asked        %d Pair requests, %d dialogs: %d denied, %d timed out\n", a.Stats.PairRequests, a.Stats.Dialogs, a.Stats.Denials, a.Stats.DialogTimeouts)
 			fmt.Fprintf(w, "  bytes        %d from the host, %d to it\n", a.Stats.OutBytes, a.Stats.InBytes)
 		}
 	case "violations":
@@ -202,12 +237,22 @@ func showState(w io.Writer, s virtualphone.State) {
 	case !s.PasscodeSet:
 		lock = "no passcode"
 	}
+	if s.USBRestricted {
+		lock += ", refuses USB"
+	}
+	if s.Setup {
+		lock += ", in setup"
+	}
+	dialog := string(s.Dialog)
+	if s.LastDialog != "" {
+		dialog += ", the last one " + string(s.LastDialog)
+	}
 	hosts := "none"
 	if len(s.Hosts) > 0 {
 		hosts = strings.Join(s.Hosts, ", ")
 	}
 	fmt.Fprintf(w, "%s  %s (%s, iOS %s)\n", s.UDID, s.Name, s.ProductType, s.ProductVersion)
-	fmt.Fprintf(w, "  cable        %s\n  lock         %s\n  dialog       %s\n  trusts       %s\n", plugged, lock, s.Dialog, hosts)
+	fmt.Fprintf(w, "  cable        %s\n  lock         %s\n  dialog       %s\n  trusts       %s\n", plugged, lock, dialog, hosts)
 }
 
 // optionList describes flags without what only the package's users care for.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"gomuxd/virtualphone"
 )
@@ -54,6 +55,20 @@ func TestRun(t *testing.T) {
 		{args: "wait dialog --timeout 1ms", code: 1, err: "timed out waiting for dialog"},
 		{args: "--phone x status", code: 1, err: `no phone "x"; there are: ` + p.UDID()},
 		{args: "--help", out: "Examples:"},
+		{args: "--help", out: "                               wrong-types\n"},
+		{args: "--help", out: "\n  reject-answer ERROR|off\n"},
+		{args: "behavior dialog-timeout 30s"},
+		{args: "behavior dialog-timeout soon", code: 1, err: "dialog-timeout is a time like 30s, or off"},
+		{args: "garbage Pair jam", code: 2, err: `"jam" is not one of wrong-types|`},
+		{args: "erase"},
+		{args: "status", out: "lock         no passcode, in setup"},
+		{args: "wait dialog --timeout 1ms", code: 1, err: "finish-setup"},
+		{args: "finish-setup"},
+		{args: "finish-setup", code: 1, err: "not in setup"},
+		{args: "set-passcode 1"},
+		{args: "attach --help", out: "\n  iphone-3gs   iPhone2,1, version 6.1.6\n"},
+		{args: "attach --preset fridge", code: 2, err: `no preset "fridge"; there are: iphone-3gs, `},
+		{args: "attach --behavior mood=bad", code: 2, err: `no behavior "mood"; there are: dialog-delay, `},
 		{args: "", code: 2, err: "no command given"},
 		{args: "dance", code: 2, err: `unknown command "dance"`},
 		{args: "tap", code: 2, err: "usage: tap trust|dont-trust|dismiss"},
@@ -78,5 +93,30 @@ func TestRun(t *testing.T) {
 				t.Errorf("not JSON: %q", &out)
 			}
 		})
+	}
+}
+
+// TestHelpIsComplete: every command is in the help.
+func TestHelpIsComplete(t *testing.T) {
+	help := helpText()
+	for _, name := range virtualphone.Commands() {
+		if !strings.Contains(help, "\n  "+name) && !strings.Contains(help, ", "+name+" ") {
+			t.Errorf("%s is not in the help", name)
+		}
+	}
+}
+
+func TestAttachedPhones(t *testing.T) {
+	o := attachOptions{preset: "watch", behavior: []string{"dialog-delay=20s", "tap-notifies=on"}, ios: "11.1"}
+	one, err := o.config(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := o.config(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if one.UDID == two.UDID || one.DeviceClass != "Watch" || one.ProductVersion != "11.1" || one.Behavior.DialogDelay != 20*time.Second || !one.Behavior.TapNotifies {
+		t.Errorf("watches = %+v, %+v", one, two)
 	}
 }
