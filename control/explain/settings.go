@@ -21,3 +21,15 @@ func resetPath(v voice) string {
 	}
 	return ""
 }
+
+// eraseIn tells where everything is erased.
+func eraseIn(v voice) string {
+	const item = " > Erase All Content and Settings"
+	switch {
+	case !v.since(15):
+		return "Settings > General > Reset" + item
+	case v.device == "device":
+		return "Settings > General > Transfer or Reset" + item
+	}
+	return "Settings > General > Transfer or Reset " + v.device + item
+}

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,17 +27,18 @@ func causes() []string {
 	return all
 }
 
-var errorNames = []lockdown.ErrorName{
-	lockdown.ErrInvalidResponse, lockdown.ErrMissingKey, lockdown.ErrMissingValue, lockdown.ErrGetProhibited,
-	lockdown.ErrSetProhibited, lockdown.ErrRemoveProhibited, lockdown.ErrImmutableValue, lockdown.ErrPasswordProtected,
-	lockdown.ErrUserDeniedPairing, lockdown.ErrPairingDialogResponsePending, lockdown.ErrMissingHostID,
-	lockdown.ErrInvalidHostID, lockdown.ErrSessionActive, lockdown.ErrSessionInactive, lockdown.ErrMissingSessionID,
-	lockdown.ErrInvalidSessionID, lockdown.ErrMissingService, lockdown.ErrInvalidService, lockdown.ErrServiceLimit,
-	lockdown.ErrMissingPairRecord, lockdown.ErrSavePairRecordFailed, lockdown.ErrInvalidPairRecord,
-	lockdown.ErrInvalidActivationRecord, lockdown.ErrMissingActivationRecord, lockdown.ErrServiceProhibited,
-	lockdown.ErrEscrowLocked, lockdown.ErrPairingProhibitedOverThisConnection, lockdown.ErrFMiPProtected,
-	lockdown.ErrMCProtected, lockdown.ErrMCChallengeRequired, lockdown.ErrPasscodeRequired, lockdown.ErrFailure,
-}
+// errorNames are all constants of type lockdown.ErrorName, read in its source so
+// that none is forgotten here.
+var errorNames = func() (all []lockdown.ErrorName) {
+	source, err := os.ReadFile("../../lockdown/errors.go")
+	if err != nil {
+		panic(err)
+	}
+	for _, m := range regexp.MustCompile(`\bErr\w+\s+ErrorName = "(\w+)"`).FindAllSubmatch(source, -1) {
+		all = append(all, lockdown.ErrorName(m[1]))
+	}
+	return all
+}()
 
 var muxctl = regexp.MustCompile(`muxctl\s+([a-z]+)`)
 
@@ -66,17 +68,15 @@ func TestStateAlways(t *testing.T) {
 		t.Errorf("texts for %d states, want %d", len(states), len(trust.States()))
 	}
 	for _, s := range append(trust.States(), "", "no-such-state", trust.State(strings.Repeat("\x00ä", 999))) {
-		for _, class := range []string{"", "iPhone", "iPad", "iPod", "Watch", "AppleTV", "RealityDevice"} {
-			for _, version := range []string{"", "x", "6.1.3", "10.3", "12.5.7", "14.8", "15", "17.5", "26.1"} {
+		for _, class := range []string{"", "iPhone", "Watch", "RealityDevice"} {
+			for _, version := range []string{"", "10.3", "14.8", "17.5", "26.1"} {
 				for _, cause := range causes() {
-					for _, name := range []string{"", strings.Repeat("N", 32), strings.Repeat("N", 33)} {
-						for _, days := range []int{-1, 0, 1, 29} {
-							reason, next := State(s, Facts{Name: name, Class: class, Version: version, Cause: cause, Days: days})
-							checkText(t, "reason of "+string(s)+" "+cause, reason)
-							checkText(t, "next step of "+string(s)+" "+cause, next)
-							if t.Failed() {
-								return
-							}
+					for i, name := range []string{"", strings.Repeat("N", 32)} {
+						reason, next := State(s, Facts{Name: name, Class: class, Version: version, Cause: cause, Days: i * 29})
+						checkText(t, "reason of "+string(s)+" "+cause, reason)
+						checkText(t, "next step of "+string(s)+" "+cause, next)
+						if t.Failed() {
+							return
 						}
 					}
 				}
