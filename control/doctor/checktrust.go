@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 
+	"gomuxd/control/explain"
 	"gomuxd/lockdown/trust"
 )
 
@@ -109,15 +110,19 @@ func (j *judge) trusted(p phone, id, well string) {
 	}
 }
 
-// words gives the reason of a phone's state and the next step, as the daemon
-// says them.
+// words gives the reason of a phone's state and the next step: as the daemon
+// says them, which has them from package explain, else as that does.
 func words(p phone) (reason, next string) {
 	if p.dev == nil {
 		return "", ""
 	}
-	reason, next = sentence(clean(p.dev.Reason, 500)), sentence(clean(p.dev.NextStep, 500))
+	reason, next = p.dev.Reason, p.dev.NextStep
 	if reason == "" {
-		reason = fmt.Sprintf("The phone is %s.", name(p.dev.Trust))
+		f := explain.Facts{Name: p.dev.Name, Class: p.dev.Class, Version: p.dev.Version, Cause: p.dev.Cause}
+		if p.dev.ExpiresInDays != nil {
+			f.Days = *p.dev.ExpiresInDays
+		}
+		reason, next = explain.State(p.state(), f)
 	}
-	return reason, next
+	return sentence(clean(reason, 500)), sentence(clean(next, 500))
 }

@@ -173,6 +173,10 @@ func TestJudge(t *testing.T) {
 		{"record of just now", func(f *Facts) { f.Daemon.Records[0].Saved = now.Add(drift / 2) }, CheckClock, OK, ""},
 		{"2023", func(f *Facts) { f.Now = early.Add(-1) }, CheckClock, Problem, "2023-12-31"},
 		{"not known to the daemon", func(f *Facts) { f.Daemon.Devices = nil }, CheckTrust, Note, "does not know"},
+		{"locked, in a daemon's silence", func(f *Facts) {
+			d := &f.Daemon.Devices[0]
+			d.Trust, d.Reason, d.NextStep = "locked", "", ""
+		}, CheckLock, Problem, "nlock"},
 		{"expiring", func(f *Facts) { f.Daemon.Devices[0].Trust = "expiring" }, CheckExpiry, Note, "The reason"},
 		{"expiry unknown", func(*Facts) {}, CheckExpiry, OK, "not known"},
 		{"one day", func(f *Facts) { f.Daemon.Devices[0].ExpiresInDays = ptr(1) }, CheckExpiry, OK, "about 1 day."},

@@ -4,28 +4,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"gomuxd/control/explain"
 )
 
-// Remedy is a stand-in for explain.Remedy.
+// Remedy is an explain.Remedy with names for JSON.
 type Remedy struct {
 	Name  string `json:"name"`
 	Do    string `json:"do"`
 	Price string `json:"price"`
-}
-
-func allRemedies(class, version string) []Remedy {
-	return []Remedy{
-		{"unlock", "Unlock the phone and leave it unlocked.", "nothing"},
-		{"replug", "Pull the cable out, wait five seconds, plug it in again.", "nothing"},
-		{"other port or cable", "Try another cable that carries data, and a port of the computer itself.", "a cable"},
-		{"restart phone", "Restart the phone and unlock it.", "two minutes"},
-		{"restart computer", "Restart the computer.", "your open work"},
-		{"update", "Update iOS.", "half an hour"},
-		{"reset location and privacy", "Settings > General > Transfer or Reset > Reset > Reset Location & Privacy.", "every computer loses trust"},
-		{"reset network settings", "Reset Network Settings.", "Wi-Fi and VPN settings too"},
-		{"reset all settings", "Reset All Settings.", "all settings"},
-		{"erase", "Back up, then erase.", "everything that is not in the backup"},
-	}
 }
 
 // rungs says with which remedies the ladder begins and ends, by the check that
@@ -54,9 +41,12 @@ func ladder(d *finding) []Remedy {
 	if d.phone != nil && d.phone.dev != nil {
 		class, version = d.phone.dev.Class, d.phone.dev.Version
 	}
-	all := allRemedies(class, version)
+	var all []Remedy
+	for _, m := range explain.Ladder(class, version) {
+		all = append(all, Remedy(m))
+	}
 	at := func(name string) int {
-		return slices.IndexFunc(all, func(m Remedy) bool { return strings.Contains(strings.ToLower(m.Name), name) })
+		return slices.IndexFunc(all, func(m Remedy) bool { return m.Name == name })
 	}
 	from, to := max(at(r.from), 0), at(r.to)
 	if to < from {
