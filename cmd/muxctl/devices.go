@@ -75,10 +75,15 @@ func (a *app) connect(ctx context.Context, cause error, what string) (usbmuxd, e
 
 // tell says in one line what is missing and why.
 func (a *app) tell(cause error, what string) {
-	if !a.sawNothing {
-		fmt.Fprintf(a.stderr, "muxctl: %s: the control socket does not answer (%s); asking the usbmuxd socket instead\n", what, oneLine(cause.Error()))
-		a.sawNothing = true
+	if a.sawNothing {
+		return
 	}
+	a.sawNothing = true
+	why := "nobody answers on the control socket " + a.controlPath() + ", which other usbmuxds than this project's do not have"
+	if !errors.Is(cause, control.ErrNoDaemon) {
+		why = oneLine(cause.Error())
+	}
+	fmt.Fprintf(a.stderr, "muxctl: %s: %s\n", what, why)
 }
 
 // plainDevices lists the devices of any usbmuxd, with what each phone tells

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,9 +12,10 @@ import (
 // explanation is what an error or state means.
 type explanation struct {
 	Name    string   `json:"name"`
-	Aliases []string `json:"aliases"` // numbers and other names
-	Means   string   `json:"means"`
-	Do      string   `json:"do"`
+	Codes   []string `json:"codes"` // numbers and other names
+	Family  string   `json:"family"`
+	Meaning string   `json:"meaning"`
+	Remedy  string   `json:"remedy"`
 }
 
 func (a *app) explainCommand() *cobra.Command {
@@ -23,18 +26,27 @@ func (a *app) explainCommand() *cobra.Command {
 numbers as libimobiledevice prints them, results of usbmuxd, Apple's 0xE80000xx,
 and the trust states of this project.`,
 		Example: `  muxctl explain PasswordProtected
-  muxctl explain -- -17
+  muxctl explain -17
   muxctl explain 0xE8000065 dialog-shown`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			all, missed := []explanation{}, false
+			all := []explanation{}
+			var missed []string
 			for _, query := range args {
-				found := a.lookUp(query)
+				found := a.lookUp(strings.TrimSpace(query))
 				if len(found) == 0 {
-					missed = true
-					a.tellNearest(query)
+					missed = append(missed, query)
 				}
 				all = append(all, found...)
+			}
+			if whole := strings.Join(args, " "); len(missed) > 0 && len(args) > 1 {
+				// "Result 3", or a line of a log, without quotes.
+				if found := a.lookUp(whole); len(found) > 0 {
+					all, missed = found, nil
+				}
+			}
+			for _, query := range missed {
+				a.tellNearest(query)
 			}
 			if a.json {
 				if err := a.printJSON(all); err != nil {
@@ -45,11 +57,11 @@ and the trust states of this project.`,
 					if i > 0 {
 						fmt.Fprintln(a.stdout)
 					}
-					showSheet(a.stdout, oneLine(strings.Join(append([]string{e.Name}, e.Aliases...), ", ")),
-						[]fact{{key: "Means", value: e.Means}, {key: "Do", value: e.Do, paint: bold}}, a.style())
+					showSheet(a.stdout, oneLine(strings.Join(append([]string{e.Name}, e.Codes...), ", ")+" ("+e.Family+")"),
+						[]fact{{key: "Means", value: e.Meaning}, {key: "Do", value: e.Remedy, paint: bold}}, a.style())
 				}
 			}
-			if missed {
+			if len(missed) > 0 {
 				return silent(exitFailed)
 			}
 			return nil
@@ -63,4 +75,17 @@ func (a *app) tellNearest(query string) {
 		line += "; did you mean " + strings.Join(near, ", ") + "?"
 	}
 	fmt.Fprintln(a.stderr, line)
+}
+
+// protect puts a space before negative numbers after explain, which would else be
+// taken for flags; the command takes it off.
+func protect(args []string) []string {
+	out := slices.Clone(args)
+	i := slices.Index(out, "explain")
+	for ; i >= 0 && i < len(out); i++ {
+		if _, err := strconv.Atoi(out[i]); err == nil && strings.HasPrefix(out[i], "-") {
+			out[i] = " " + out[i]
+		}
+	}
+	return out
 }

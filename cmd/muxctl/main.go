@@ -6,6 +6,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -155,7 +156,7 @@ func (a *app) confirm(question string) bool {
 // run runs one command and returns the exit code.
 func (a *app) run(ctx context.Context, args []string) int {
 	root := a.root()
-	root.SetArgs(args)
+	root.SetArgs(protect(args))
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
@@ -235,13 +236,8 @@ Exit codes:
 }
 
 // api returns the daemon's control socket.
-func (a *app) api() api {
-	path := a.control
-	if path == "" {
-		path = a.env(control.SocketEnv)
-	}
-	if path == "" {
-		path = control.DefaultSocket
-	}
-	return a.open(path)
+func (a *app) api() api { return a.open(a.controlPath()) }
+
+func (a *app) controlPath() string {
+	return cmp.Or(a.control, a.env(control.SocketEnv), control.DefaultSocket)
 }

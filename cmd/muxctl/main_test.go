@@ -14,6 +14,7 @@ import (
 
 	"gomuxd/control"
 	"gomuxd/control/doctor"
+	"gomuxd/lockdown/trust"
 )
 
 func TestUsage(t *testing.T) {
@@ -179,6 +180,38 @@ func TestExitCodes(t *testing.T) {
 	} {
 		if got := exitCode(tt.err); got != tt.want {
 			t.Errorf("exitCode(%v) = %d; want %d", tt.err, got, tt.want)
+		}
+	}
+}
+
+func TestExplain(t *testing.T) {
+	l := newLab(t)
+	for _, tt := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"PasswordProtected", exitOK, "PasswordProtected"},
+		{"-17", exitOK, "(lockdown)"},
+		{"0xE8000065", exitOK, "mobile device"},
+		{"dialog-shown locked", exitOK, "dialog-shown"},
+		{"Result 3", exitOK, "Result 3"},
+		{"PasswordProtekted", exitFailed, "did you mean PasswordProtected"},
+		{"gibberishandnonsense", exitFailed, "nothing is known of"},
+	} {
+		code, out, errOut := l.run(append([]string{"explain"}, strings.Fields(tt.args)...)...)
+		if code != tt.code || !strings.Contains(out+errOut, tt.want) {
+			t.Errorf("explain %s = %d, %q, %q; want %d, %q", tt.args, code, out, errOut, tt.code, tt.want)
+		}
+	}
+	code, out, _ := l.run("explain", "--json", "locked")
+	var all []explanation
+	if err := json.Unmarshal([]byte(out), &all); code != exitOK || err != nil || len(all) == 0 || all[0].Meaning == "" || all[0].Remedy == "" {
+		t.Errorf("explain --json = %d, %v, %+v", code, err, all)
+	}
+	for _, s := range trust.States() {
+		if code, _, errOut := l.run("explain", string(s)); code != exitOK {
+			t.Errorf("explain %s = %d, %q", s, code, errOut)
 		}
 	}
 }

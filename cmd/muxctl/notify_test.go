@@ -94,12 +94,13 @@ func privateBus(t *testing.T) *service {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	await(t, "the bus", func() bool { _, err := os.Stat(filepath.Join(dir, "bus")); return err == nil })
 	t.Setenv("DBUS_SESSION_BUS_ADDRESS", address)
-	conn, err := dbus.Connect(address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var conn *dbus.Conn
+	await(t, "the bus", func() (ok bool) {
+		c, err := dbus.Connect(address)
+		conn = c
+		return err == nil
+	})
 	t.Cleanup(func() { conn.Close() })
 	s := &service{conn: conn, shown: make(map[uint32]string)}
 	if err := conn.Export(s, notifyPath, notifyName); err != nil {

@@ -134,7 +134,7 @@ func TestPlainDaemon(t *testing.T) {
 	l.records.m[annaUDID] = []byte("<plist><dict><key>HostID</key><string>h</string><key>SystemBUID</key><string>" + hostBUID + "</string></dict></plist>")
 	for _, command := range []string{"list", "status"} {
 		code, out, errOut := l.run(command)
-		if code != exitOK || strings.Count(errOut, "\n") != 1 || !strings.Contains(errOut, "control socket does not answer") {
+		if code != exitOK || strings.Count(errOut, "\n") != 1 || !strings.Contains(errOut, "nobody answers on the control socket DIR/control") {
 			t.Errorf("%s = %d, %q", command, code, errOut)
 		}
 		golden(t, "plain-"+command, out)
