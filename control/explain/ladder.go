@@ -2,9 +2,9 @@ package explain
 
 // Remedy is something to try when a device does not work or is not trusted.
 type Remedy struct {
-	Name  string // short and stable: "replug"
-	Do    string // how
-	Price string // what it costs
+	Name  string `json:"name"`  // short and stable: "replug"
+	Do    string `json:"do"`    // how
+	Price string `json:"price"` // what it costs
 }
 
 // Ladder lists remedies from the cheapest to the dearest for a device of the

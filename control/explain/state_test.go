@@ -95,8 +95,10 @@ func TestState(t *testing.T) {
 	}{
 		{"trusted", trust.Trusted, Facts{Class: "iPhone"}, "The iPhone trusts this computer.", "Nothing to do.", ""},
 		{"ipad", trust.Denied, Facts{Class: "iPad"}, "on the iPad", "plug it in again", "iPhone"},
-		{"watch", trust.Locked, Facts{Class: "Watch"}, "The Watch is locked", "Unlock it", ""},
-		{"else", trust.Locked, Facts{Class: "AppleTV"}, "The device is locked", "Unlock it", ""},
+		{"by its class throughout", trust.ServiceLimit, Facts{Class: "iPad"}, "talk to the iPad", "restart the iPad", "device"},
+		{"name of a phrase", trust.NotAsked, Facts{Name: "the device", Class: "iPad"}, "The iPad", `muxctl trust "the device"`, ""},
+		{"watch", trust.Locked, Facts{Class: "Watch"}, "The Watch is locked", "Unlock the Watch", ""},
+		{"else", trust.Locked, Facts{Class: "AppleTV"}, "The device is locked", "Unlock the device", ""},
 		{"slow dialog", trust.DialogShown, Facts{Class: "iPhone", Version: "26.0.1"}, "asks whether", "10 to 30 seconds", "again"},
 		{"quick dialog", trust.DialogShown, Facts{Class: "iPhone", Version: "17.5"}, "asks whether", "tap Trust and enter the passcode.", "seconds"},
 		{"watch's version is another", trust.DialogShown, Facts{Class: "Watch", Version: "26.0"}, "asks whether", "tap Trust", "seconds"},

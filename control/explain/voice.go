@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode"
@@ -85,6 +86,16 @@ func shellSafe(name string) bool {
 		}
 	}
 	return name != "" && utf8.RuneCountInString(name) <= 32
+}
+
+// say formats a text that is written about "the device", and calls it by its class.
+func (v voice) say(format string, args ...any) string {
+	if v.device != "device" {
+		for _, article := range []string{"The ", "the ", "This "} {
+			format = strings.ReplaceAll(format, article+"device", article+v.device)
+		}
+	}
+	return fmt.Sprintf(format, args...)
 }
 
 // command is a muxctl command about this device, to stand in a sentence. The name

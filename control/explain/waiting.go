@@ -1,33 +1,29 @@
 package explain
 
-import (
-	"fmt"
-
-	"gomuxd/lockdown/trust"
-)
+import "gomuxd/lockdown/trust"
 
 func notAsked(v voice) (reason, next string) {
-	next = fmt.Sprintf("Unlock it and run %s, then %s.", v.command("trust"), v.tap())
+	next = v.say("Unlock the device and run %s, then %s.", v.command("trust"), v.tap())
 	switch v.cause {
 	case trust.CauseUnpairedHere:
-		return fmt.Sprintf("Trust between the %s and this computer was ended from this computer.", v.device), next
+		return v.say("Trust between the device and this computer was ended from this computer."), next
 	case trust.CausePolicyAsk:
-		return fmt.Sprintf("The %s has not been asked for trust: this computer is set to ask only when told to.", v.device), next
+		return v.say("The device has not been asked for trust: this computer is set to ask only when told to."), next
 	}
-	return fmt.Sprintf("The %s has not been asked yet whether it trusts this computer.", v.device), next
+	return v.say("The device has not been asked yet whether it trusts this computer."), next
 }
 
 func locked(v voice) (reason, next string) {
-	reason = fmt.Sprintf("The %s is locked, so it cannot ask whether to trust this computer.", v.device)
+	reason = v.say("The device is locked, so it cannot ask whether to trust this computer.")
 	if v.cause == trust.CauseLockedAway {
-		reason = fmt.Sprintf("The %s was locked before its question about trust was answered.", v.device)
+		reason = v.say("The device was locked before its question about trust was answered.")
 	}
-	return reason, fmt.Sprintf("Unlock it and leave it on, then %s when it asks.%s", v.tap(), v.wait())
+	return reason, v.say("Unlock the device and leave it on, then %s when it asks.%s", v.tap(), v.wait())
 }
 
 func lockedSinceBoot(v voice) (reason, next string) {
-	return fmt.Sprintf("The %s knows this computer, but has not been unlocked since it was started.", v.device),
-		"Enter the passcode on it once. After that it works, locked or not."
+	return v.say("The device knows this computer, but has not been unlocked since it was started."),
+		v.say("Enter the passcode on the device once. After that it works, locked or not.")
 }
 
 // again says why a device that was trusted asks anew, empty if it asks for the
@@ -55,40 +51,40 @@ func (v voice) again() string {
 }
 
 func dialogShown(v voice) (reason, next string) {
-	next = fmt.Sprintf("Unlock it if it is locked, then %s.%s", v.tap(), v.wait())
+	next = v.say("Unlock the device if it is locked, then %s.%s", v.tap(), v.wait())
 	if why := v.again(); why != "" {
-		return fmt.Sprintf("The %s asks again whether to trust this computer: %s.", v.device, why), next
+		return v.say("The device asks again whether to trust this computer: %s.", why), next
 	}
-	return fmt.Sprintf("The %s asks whether to trust this computer.", v.device), next
+	return v.say("The device asks whether to trust this computer."), next
 }
 
 func passcodeAwaited(v voice) (reason, next string) {
-	return fmt.Sprintf("Trust was tapped on the %s, and it now waits for the passcode.", v.device),
-		"Enter the passcode on it. Without it, the tap does not count."
+	return v.say("Trust was tapped on the device, and it now waits for the passcode."),
+		v.say("Enter the passcode on the device. Without it, the tap does not count.")
 }
 
 func dialogGone(v voice) (reason, next string) {
-	reason = fmt.Sprintf("The question on the %s went away without an answer.", v.device)
+	reason = v.say("The question on the device went away without an answer.")
 	if v.cause == trust.CauseTimedOut {
-		reason = fmt.Sprintf("The question on the %s was not answered in time.", v.device)
+		reason = v.say("The question on the device was not answered in time.")
 	}
-	return reason, fmt.Sprintf("Unlock it, run %s or plug it in again, then %s.", v.command("trust"), v.tap())
+	return reason, v.say("Unlock the device, run %s or plug it in again, then %s.", v.command("trust"), v.tap())
 }
 
 func answerNotAccepted(v voice) (reason, next string) {
-	reason = fmt.Sprintf("The question on the %s was answered, yet it still does not trust this computer.", v.device)
+	reason = v.say("The question on the device was answered, yet it still does not trust this computer.")
 	if c := v.cause; c != "" && c != "PairingDialogResponsePending" {
-		reason = fmt.Sprintf("The %s still does not trust this computer and gives as its reason: %s.", v.device, short(c))
+		reason = v.say("The device still does not trust this computer and gives as its reason: %s.", short(c))
 	}
 	if path := resetPath(v); path != "" {
-		return reason, fmt.Sprintf("Restart it, unlock it and run %s. If that does not help, reset its answers in %s: it will ask every computer again.", v.command("trust"), path)
+		return reason, v.say("Restart the device, unlock it and run %s. If that does not help, reset its answers in %s: it will ask every computer again.", v.command("trust"), path)
 	}
-	return reason, fmt.Sprintf(`Restart it, unlock it and run %s. If that does not help, run "muxctl doctor".`, v.command("trust"))
+	return reason, v.say(`Restart the device, unlock it and run %s. If that does not help, run "muxctl doctor".`, v.command("trust"))
 }
 
 func denied(v voice) (reason, next string) {
-	return fmt.Sprintf("Somebody tapped Don't Trust on the %s.", v.device),
-		fmt.Sprintf("Unlock it, then pull the cable out and plug it in again or run %s. When it asks, %s.", v.command("trust"), v.tap())
+	return v.say("Somebody tapped Don't Trust on the device."),
+		v.say("Unlock the device, then pull the cable out and plug it in again or run %s. When it asks, %s.", v.command("trust"), v.tap())
 }
 
 func accessoryRestricted(v voice) (reason, next string) {
@@ -97,8 +93,8 @@ func accessoryRestricted(v voice) (reason, next string) {
 	case v.ios && v.major >= 26:
 		where = " What it allows is set in Settings > Privacy & Security > Wired Accessories."
 	case v.since(12) && v.major > 0:
-		where = " What it allows while locked is set in Settings, where its passcode is."
+		where = " What it allows while locked is set in Settings > Face ID (or Touch ID) & Passcode."
 	}
-	return fmt.Sprintf("The %s lets no accessory have data now: it is locked, or has not allowed this one.", v.device),
-		fmt.Sprintf("Unlock it, and allow the accessory if it asks. If nothing changes, pull the cable out and plug it in again.%s", where)
+	return v.say("The device lets no accessory have data now: it is locked, or has not allowed this one."),
+		v.say("Unlock the device, and allow the accessory if it asks. If nothing changes, pull the cable out and plug it in again.%s", where)
 }
