@@ -125,7 +125,12 @@ func TestTrustReplug(t *testing.T) {
 				await(t, "the dialog", func() bool { return strings.Contains(l.out.String(), "dialog-shown") })
 				l.hub.Remove(key)
 				await(t, "the unplug", func() bool { return strings.Contains(l.out.String(), "unplugged") })
-				l.hub.Put("other", in(anna(), trust.NotAsked, "", ""))
+				elsewhere := in(anna(), trust.NotAsked, "", "")
+				elsewhere.PortPath = "1-7"
+				early := in(elsewhere, trust.Connecting, "", "")
+				early.UDID, early.DeviceID = nil, nil
+				l.hub.Put("other", early)
+				l.hub.Put("other", elsewhere)
 			}()
 			return nil
 		}
@@ -364,5 +369,26 @@ func TestWatchRestart(t *testing.T) {
 	}
 	if !strings.Contains(l.errOut.String(), "the daemon is back") {
 		t.Errorf("stderr %q", l.errOut.String())
+	}
+}
+
+// TestTrustEarly asks a phone whose UDID is not known yet.
+func TestTrustEarly(t *testing.T) {
+	l := newLab(t)
+	l.serveControl()
+	l.app.patience = patience
+	early := in(anna(), trust.Connecting, "It has just been plugged in.", "")
+	early.UDID, early.DeviceID = nil, nil
+	l.hub.Put("k", early)
+	l.acts.trust = func(key string, _ control.TrustRequest) error {
+		l.hub.Put(key, in(anna(), trust.Trusted, "", ""))
+		return nil
+	}
+	go func() {
+		await(t, "the beginning", func() bool { return strings.Contains(l.out.String(), "connecting") })
+		l.hub.Put("k", in(anna(), trust.NotAsked, "", ""))
+	}()
+	if code, out, errOut := l.run("trust"); code != exitOK || !strings.Contains(out, "trusts this computer") {
+		t.Errorf("trust = %d, %q, %q", code, out, errOut)
 	}
 }

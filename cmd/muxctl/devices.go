@@ -267,12 +267,21 @@ func udidOf(d control.Device) string {
 	return *d.UDID
 }
 
-// key tells one device from another for as long as it is plugged in.
+// key tells one device from another for as long as it is plugged in, also while
+// its UDID is not known yet.
 func key(d control.Device) string {
-	if u := udidOf(d); u != "" {
-		return plainUDID(u) + " " + d.Connection
+	if d.PortPath != "" {
+		return "port " + d.PortPath
 	}
-	return "port " + d.PortPath
+	return plainUDID(udidOf(d)) + " " + d.Connection
+}
+
+// same reports whether two are one device, plugged in again perhaps.
+func same(a, b control.Device) bool {
+	if u, v := plainUDID(udidOf(a)), plainUDID(udidOf(b)); u != "" && v != "" {
+		return u == v && a.Connection == b.Connection
+	}
+	return key(a) == key(b)
 }
 
 // plainUDID is a UDID as UDIDs are compared.

@@ -88,7 +88,7 @@ var errDone = errors.New("done")
 type seeing struct {
 	a    *app
 	c    api
-	key  string
+	want control.Device // with the UDID, once it is known
 	last control.Device // as it was told last
 
 	asked bool // the request is under way
@@ -98,7 +98,7 @@ type seeing struct {
 
 // seeThrough asks and shows what follows.
 func (a *app) seeThrough(ctx context.Context, c api, d control.Device) error {
-	s := &seeing{a: a, c: c, key: key(d), last: d, here: true}
+	s := &seeing{a: a, c: c, want: d, last: d}
 	var deadline time.Time // for the daemon to come back, zero while it is there
 	for {
 		err := s.follow(ctx)
@@ -181,7 +181,7 @@ func (s *seeing) follow(ctx context.Context) error {
 				s.tellAway()
 			}
 			return nil
-		case key(e.Device) != s.key:
+		case !same(e.Device, s.want):
 			return nil
 		case e.Type == control.DeviceRemoved:
 			s.here, s.asked = false, false
@@ -192,7 +192,17 @@ func (s *seeing) follow(ctx context.Context) error {
 		timer.Stop()
 		s.here = true
 		d := e.Device
+		if udidOf(d) != "" {
+			s.want = d
+		}
 		if !s.asked && !good(d) {
+			if err := hopeless(d); err != nil {
+				return err
+			}
+			if udidOf(d) == "" {
+				s.tell(d) // still connecting
+				return nil
+			}
 			var err error
 			if d, err = s.ask(ctx, d); err != nil {
 				return err
@@ -217,16 +227,11 @@ func (s *seeing) follow(ctx context.Context) error {
 
 // ask has the phone ask its owner.
 func (s *seeing) ask(ctx context.Context, d control.Device) (control.Device, error) {
-	ref := d.PortPath
-	if u := udidOf(d); u != "" {
-		ref = u
-	}
-	again := d.Trust == string(trust.Denied)
 	var err error
-	if again {
-		d, err = s.c.AskAgain(ctx, ref)
+	if d.Trust == string(trust.Denied) {
+		d, err = s.c.AskAgain(ctx, udidOf(d))
 	} else {
-		d, err = s.c.Trust(ctx, ref, control.TrustRequest{})
+		d, err = s.c.Trust(ctx, udidOf(d), control.TrustRequest{})
 	}
 	s.asked = err == nil
 	return d, err
@@ -300,6 +305,13 @@ func verdict(d control.Device) error {
 		return errDone
 	case trust.Denied, trust.PairingProhibited, trust.SupervisedChallenge:
 		return refused(d)
+	}
+	return hopeless(d)
+}
+
+// hopeless is the error for a device that cannot be asked at all.
+func hopeless(d control.Device) error {
+	switch trust.State(d.Trust) {
 	case trust.ChargingOnly, trust.NoMux, trust.Recovery, trust.DFU, trust.RestoreMode:
 		return codef(exitRefused, "%s cannot be asked (%s): %s", title(d), d.Trust, sentence(d))
 	}

@@ -1,6 +1,9 @@
 package main
 
-import "gomuxd/control/explain"
+import (
+	"gomuxd/control/explain"
+	"gomuxd/control/model"
+)
 
 // lookUp asks the catalogue of texts that the daemon and the doctor use, too.
 func lookUp(query string) []explanation {
@@ -13,4 +16,4 @@ func lookUp(query string) []explanation {
 
 func nearest(query string) []string { return explain.Nearest(query) }
 
-func modelName(product string) string { return "" }
+func modelName(product string) string { return model.Name(product) }
