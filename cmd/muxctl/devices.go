@@ -56,13 +56,13 @@ func (a *app) device(ctx context.Context, ref, what string) (control.Device, err
 
 // noControl reports whether a usbmuxd without a control socket may be the cause.
 func noControl(err error) bool {
-	return errors.Is(err, control.ErrNoDaemon) || errors.Is(err, fs.ErrPermission)
+	return errors.Is(err, control.ErrNoDaemon) || errors.Is(err, fs.ErrPermission) || errors.Is(err, errMute)
 }
 
 // connect opens the usbmuxd socket in place of the control socket, which gave
 // cause, and tells once what is missing and why.
 func (a *app) connect(ctx context.Context, cause error, what string) (usbmuxd, error) {
-	s, err := a.socket(ctx, a.address)
+	s, err := a.usbmuxd(ctx)
 	if err != nil {
 		if errors.Is(err, client.ErrNoDaemon) {
 			return nil, fmt.Errorf("%w; nor does anybody answer on the control socket", err)

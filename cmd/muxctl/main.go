@@ -60,6 +60,8 @@ type app struct {
 	lull     time.Duration // between looks at what tells nothing by itself
 	grace    time.Duration // for a phone that still says no, after asking again
 	backoff  time.Duration // first pause before connecting again
+	look     time.Duration // for an answer of the daemon
+	act      time.Duration // for it to do something with a phone or the disk
 
 	workFactor int // of scrypt, see workFactor
 
@@ -108,6 +110,8 @@ func newApp() *app {
 		lull:       250 * time.Millisecond,
 		grace:      15 * time.Second,
 		backoff:    time.Second,
+		look:       10 * time.Second,
+		act:        time.Minute,
 		workFactor: workFactor,
 	}
 }
@@ -236,7 +240,16 @@ Exit codes:
 }
 
 // api returns the daemon's control socket.
-func (a *app) api() api { return a.open(a.controlPath()) }
+func (a *app) api() api { return limited{a.open(a.controlPath()), a.look, a.act} }
+
+// usbmuxd connects to the other socket.
+func (a *app) usbmuxd(ctx context.Context) (usbmuxd, error) {
+	s, err := within(ctx, a.look, func(ctx context.Context) (usbmuxd, error) { return a.socket(ctx, a.address) })
+	if err != nil {
+		return nil, err
+	}
+	return limitedSocket{s, a.look}, nil
+}
 
 func (a *app) controlPath() string {
 	return cmp.Or(a.control, a.env(control.SocketEnv), control.DefaultSocket)

@@ -3,8 +3,10 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"gomuxd/control"
 )
@@ -186,5 +188,24 @@ func TestText(t *testing.T) {
 	}
 	if got := cut("電話電話", 5); got != "電話…" {
 		t.Errorf("cut = %q", got)
+	}
+}
+
+// TestMuteDaemon has a daemon that accepts connections and says nothing.
+func TestMuteDaemon(t *testing.T) {
+	l := newLab(t)
+	l.app.look, l.app.act = 20*time.Millisecond, 20*time.Millisecond
+	mute, err := net.Listen("unix", l.controlPath())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	if code, _, errOut := l.run("trust"); code != exitTimeout || !strings.Contains(errOut, "does not answer") {
+		t.Errorf("trust = %d, %q; want %d", code, errOut, exitTimeout)
+	}
+	l.serveSocket()
+	l.attach(annaUDID, "Anna")
+	if code, out, errOut := l.run("list"); code != exitOK || !strings.Contains(out, "Anna") || !strings.Contains(errOut, "does not answer") {
+		t.Errorf("list = %d, %q, %q", code, out, errOut)
 	}
 }

@@ -111,7 +111,7 @@ func writeNew(name string, data []byte, force bool) error {
 
 // readRecords reads records and the BUID.
 func (a *app) readRecords(ctx context.Context, refs []string, all bool) (export, error) {
-	s, err := a.socket(ctx, a.address)
+	s, err := a.usbmuxd(ctx)
 	if err != nil {
 		return export{}, err
 	}
@@ -270,7 +270,7 @@ type imported struct {
 
 // bringIn saves records. One that is refused does not keep the others out.
 func (a *app) bringIn(ctx context.Context, buid string, records []exported, force bool) error {
-	s, err := a.socket(ctx, a.address)
+	s, err := a.usbmuxd(ctx)
 	if err != nil {
 		return err
 	}
