@@ -33,7 +33,7 @@ var arrows = map[string]struct {
 	"virtualphone":         {[]string{"plist", "virtualphone/"}, "never mux: a shared mistake must not hide"},
 	"virtualphone/service": {[]string{"plist"}, "what runs on a phone"},
 	"virtualphone/usbip":   {[]string{"virtualphone"}, "the phone as a USB device"},
-	"cmd/usbmuxd":          {[]string{"hotplug", "usb", "mux", "socket", "lockdown", "pairrecord"}, "the only place that knows everything"},
+	"cmd/usbmuxd":          {[]string{"hotplug", "usb", "mux", "socket", "lockdown", "lockdown/", "pairrecord", "control", "control/explain", "control/model"}, "the only place that knows everything"},
 	"cmd/virtualphone":     {[]string{"virtualphone", "virtualphone/usbip"}, "a remote control, and a plug"},
 	"e2e":                  {nil, "sees programs from outside"},
 	"e2e/guest":            {nil, "tests only"},

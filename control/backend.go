@@ -4,7 +4,8 @@ import "context"
 
 // Actions is what the daemon does for operators. Device arguments are keys of
 // the Hub. Errors that are *Error reach the client as they are; others as
-// CodeFailed. The methods are called from many goroutines.
+// CodeFailed. The methods are called from many goroutines. A context ends when
+// the client hangs up or the Server is closed.
 type Actions interface {
 	// Trust asks the phone to trust this computer, also after a denial or under a
 	// policy that does not ask. It returns when that is under way; what follows

@@ -31,6 +31,9 @@ func (s *Server) getDaemon(_ http.ResponseWriter, r *http.Request) (any, error) 
 		d.Records = []Record{}
 	}
 	d.Records = shown(d.Records)
+	if d.Sockets == nil {
+		d.Sockets = []string{}
+	}
 	return d, nil
 }
 

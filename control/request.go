@@ -54,6 +54,8 @@ func (s *Server) admitRequest(w http.ResponseWriter, r *http.Request) (*route, *
 		e := Errorf(CodeUnknown, "%s does not fit %s: use %s", r.Method, r.URL.Path, strings.Join(allowed, " or "))
 		e.Status = http.StatusMethodNotAllowed
 		return nil, e
+	case r.Method == http.MethodGet && r.ContentLength != 0:
+		return nil, Errorf(CodeBadRequest, "GET takes no body")
 	case r.URL.RawQuery != "":
 		return nil, Errorf(CodeBadRequest, "%s takes no query: %q", r.URL.Path, r.URL.RawQuery)
 	case t.operator && !g.peer.operator(s.cfg.Group):

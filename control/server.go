@@ -53,8 +53,10 @@ func NewServer(hub *Hub, actions Actions, cfg Config) *Server {
 		ReadHeaderTimeout: cfg.HeaderTimeout,
 		IdleTimeout:       cfg.IdleTimeout,
 		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          errorLog,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
+
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     errorLog,
+		BaseContext:                  func(net.Listener) context.Context { return ctx },
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
 			return context.WithValue(ctx, guestKey{}, conn)
 		},

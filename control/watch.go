@@ -19,8 +19,12 @@ func (c *Client) Watch(ctx context.Context, fn func(Event) error) error {
 		return err
 	}
 	defer resp.Body.Close()
-	err = watch(resp.Body, fn)
-	if ctx.Err() != nil {
+	var own error
+	err = watch(resp.Body, func(e Event) error {
+		own = fn(e)
+		return own
+	})
+	if own == nil && ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return err

@@ -130,6 +130,19 @@ func (s *Store) tidy() error {
 	return nil
 }
 
+// Usable reports why the directory cannot be read and written, with what to do,
+// or nil.
+func (s *Store) Usable() error {
+	d, ok := s.disk.(rootDisk)
+	if !ok {
+		return nil
+	}
+	if err := access(d.root); err != nil {
+		return explain(s.path, err)
+	}
+	return nil
+}
+
 // recordID returns the UDID whose record has the file name name, or "".
 func recordID(name string) string {
 	id, ok := strings.CutSuffix(name, suffix)

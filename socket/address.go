@@ -88,6 +88,13 @@ func CheckAddress(addr string) error {
 	return err
 }
 
+// UnixPath is the path of a Unix socket's address; ok is false for another
+// address, or none.
+func UnixPath(addr string) (path string, ok bool) {
+	network, path, err := parseAddress(addr)
+	return path, err == nil && network == "unix"
+}
+
 // parseAddress splits an address as clients write it into a network and an
 // address for package net.
 func parseAddress(addr string) (network, address string, err error) {

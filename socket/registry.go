@@ -198,6 +198,19 @@ func (r *Registry) Devices() []Entry {
 	return list
 }
 
+// Clients is the number of clients that are connected, or connecting, to the
+// device with the given id.
+func (r *Registry) Clients(id uint32) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.entries {
+		if e.ID == id {
+			return e.users
+		}
+	}
+	return 0
+}
+
 // acquire returns the device with the given id for one client, or nil. The
 // caller must release it.
 func (r *Registry) acquire(id int64) *entry {

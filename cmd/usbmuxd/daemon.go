@@ -6,11 +6,16 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"go.uber.org/zap"
 
+	"gomuxd/control"
 	"gomuxd/hotplug"
+	"gomuxd/lockdown"
+	"gomuxd/lockdown/flow"
+	"gomuxd/lockdown/trust"
 	"gomuxd/mux"
 	"gomuxd/pairrecord"
 	"gomuxd/socket"
@@ -34,8 +39,14 @@ type muxd struct {
 	mux    mux.Config                        // of every phone's session, less the log
 
 	registry *socket.Registry
+	records  flow.Records // set by run
+	keys     flow.Keys
+	hub      *control.Hub
 	devices  map[string]*device // by sysfs path; run's goroutine alone
-	wg       sync.WaitGroup     // the devices' goroutines
+
+	mu    sync.Mutex       // guards views
+	views map[string]*view // by port path: what is plugged in
+	wg    sync.WaitGroup   // the devices' goroutines
 }
 
 func newDaemon(opts *options, log *zap.Logger) *muxd {
@@ -44,7 +55,18 @@ func newDaemon(opts *options, log *zap.Logger) *muxd {
 		log:      log,
 		registry: socket.NewRegistry(),
 		devices:  make(map[string]*device),
+		views:    make(map[string]*view),
 	}
+	d.hub = control.NewHub(control.Config{
+		Log:   log.Named("control"),
+		Words: words,
+		Counters: func(key string) (sessions int, in, out uint64) {
+			if v := d.view(key); v != nil {
+				return v.counters()
+			}
+			return 0, 0, 0
+		},
+	})
 	d.watchUSB()
 	return d
 }
@@ -64,6 +86,8 @@ func (d *muxd) run(ctx context.Context) error {
 		return err
 	}
 	defer records.Close()
+	d.records = records
+	defer d.keys.Wait()
 
 	listeners, err := listen(d.opts.sockets)
 	if err != nil {
@@ -76,8 +100,12 @@ func (d *muxd) run(ctx context.Context) error {
 
 	srv := socket.NewServer(d.registry, socket.Config{
 		Log:     d.log.Named("socket"),
-		Records: records,
+		Records: clientRecords{records, d.hear},
 		Errno:   pairrecord.Errno,
+	})
+	operators := control.NewServer(d.hub, &operator{d: d, records: records, started: time.Now().UTC()}, control.Config{
+		Log:   d.log.Named("control"),
+		Group: d.opts.group,
 	})
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -93,6 +121,13 @@ func (d *muxd) run(ctx context.Context) error {
 		run(func() error { return srv.Serve(l) })
 		d.log.Info("listening", zap.Stringer("address", l.Addr()))
 	}
+	if l, err := d.listenControl(); err != nil {
+		closeAll(listeners)
+		return err
+	} else if l != nil {
+		run(func() error { return operators.Serve(l) })
+		d.log.Info("listening for operators", zap.Stringer("address", l.Addr()))
+	}
 	for _, task := range d.tasks {
 		run(func() error { return task(ctx) })
 	}
@@ -103,6 +138,7 @@ func (d *muxd) run(ctx context.Context) error {
 
 	notifySystemd(d.log, daemon.SdNotifyStopping)
 	d.log.Info("stopping")
+	operators.Close()
 	srv.Close()
 	d.wg.Wait() // ctx has told the devices
 	wg.Wait()
@@ -134,6 +170,7 @@ func (d *muxd) handle(ctx context.Context, ev hotplug.Event) {
 		if ev.Device.Kind != hotplug.Mux && ev.Device.Kind != hotplug.NoMux {
 			d.log.Info("Apple device without a multiplexer, left alone", zap.String("port_path", ev.Device.Port),
 				zap.Stringer("kind", ev.Device.Kind), zap.String("serial", ev.Device.Serial))
+			d.setView(ev.Device.Port, newView(d.hub, ev.Device))
 			return
 		}
 		before := d.devices[ev.Device.Path]
@@ -142,11 +179,93 @@ func (d *muxd) handle(ctx context.Context, ev hotplug.Event) {
 		}
 		d.devices[ev.Device.Path] = d.startDevice(ctx, ev.Device, before)
 	case hotplug.Remove:
+		d.setView(ev.Device.Port, nil)
 		if dev := d.devices[ev.Device.Path]; dev != nil {
 			dev.stop()
 			// It stays in the map: a successor at this path waits for its end.
 		}
 	}
+}
+
+// setView shows another device at a port, or none.
+func (d *muxd) setView(port string, v *view) {
+	d.mu.Lock()
+	before := d.views[port]
+	if v != nil {
+		d.views[port] = v
+	} else {
+		delete(d.views, port)
+	}
+	d.mu.Unlock()
+	if before != nil && before != v {
+		before.close(v == nil)
+	}
+}
+
+func (d *muxd) view(port string) *view {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.views[port]
+}
+
+// flowAt is the trust flow of the device at a port, nil if it has none.
+func (d *muxd) flowAt(port string) *flow.Flow {
+	if v := d.view(port); v != nil {
+		return v.flowing()
+	}
+	return nil
+}
+
+// shown is the view of the phone with this UDID, nil if it is not here.
+func (d *muxd) shown(udid string) *view {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, v := range d.views {
+		if v.is(udid) {
+			return v
+		}
+	}
+	return nil
+}
+
+// flowOf is the trust flow of a phone, nil if it is not here.
+func (d *muxd) flowOf(udid string) *flow.Flow {
+	if v := d.shown(udid); v != nil {
+		return v.flowing()
+	}
+	return nil
+}
+
+// major is the major version of a phone's system, 0 if it is not here.
+func (d *muxd) major(udid string) int {
+	if v := d.shown(udid); v != nil {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		return lockdown.Identity{ProductVersion: v.device.Version}.Major()
+	}
+	return 0
+}
+
+// hear tells a phone's trust flow of an event.
+func (d *muxd) hear(udid string, e trust.Event) {
+	if f := d.flowOf(udid); f != nil {
+		f.Hear(e)
+	}
+}
+
+// listenControl opens the control socket, which may be none. Only one that was
+// asked for is worth failing for.
+func (d *muxd) listenControl() (net.Listener, error) {
+	path, asked := d.opts.controlSocket()
+	if path == "" {
+		return nil, nil
+	}
+	l, err := socket.Listen(path, 0)
+	if err != nil && !asked {
+		d.log.Warn("no control socket: muxctl will not find this daemon", zap.Error(err))
+		return nil, nil
+	}
+	return l, err
 }
 
 // listen opens all addresses or none.

@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"gomuxd/hotplug"
-	"gomuxd/lockdown"
+	"gomuxd/lockdown/flow"
 	"gomuxd/mux"
 	"gomuxd/socket"
 	"gomuxd/usb"
@@ -25,6 +26,7 @@ const (
 type device struct {
 	stop context.CancelFunc
 	done chan struct{} // closed when its goroutine has ended
+	view *view
 }
 
 // startDevice drives a phone until ctx ends or stop is called. A device that was
@@ -33,6 +35,9 @@ func (d *muxd) startDevice(ctx context.Context, dev hotplug.Device, before *devi
 	ctx, stop := context.WithCancel(ctx)
 	this := &device{stop: stop, done: make(chan struct{})}
 	log := d.log.With(zap.String("port_path", dev.Port))
+	v := newView(d.hub, dev)
+	this.view = v
+	d.setView(dev.Port, v)
 	d.wg.Go(func() {
 		defer close(this.done)
 		defer stop()
@@ -42,10 +47,11 @@ func (d *muxd) startDevice(ctx context.Context, dev hotplug.Device, before *devi
 		pause, told := firstRetry, ""
 		for ctx.Err() == nil {
 			start := time.Now()
-			err := d.drive(ctx, log, dev)
+			err := d.drive(ctx, log, dev, v)
 			if ctx.Err() != nil {
 				return
 			}
+			v.detached(err)
 			if dev.Kind == hotplug.NoMux && errors.Is(err, usb.ErrNoMux) {
 				log.Info("Apple device without a multiplexer, left alone", zap.Stringer("kind", dev.Kind))
 				return // should its descriptors change, it is plugged anew
@@ -72,7 +78,7 @@ func (d *muxd) startDevice(ctx context.Context, dev hotplug.Device, before *devi
 
 // drive opens a phone, shows it to the clients, and returns when its session
 // has ended or ctx has.
-func (d *muxd) drive(ctx context.Context, log *zap.Logger, dev hotplug.Device) error {
+func (d *muxd) drive(ctx context.Context, log *zap.Logger, dev hotplug.Device, v *view) error {
 	u, err := d.open(ctx, dev)
 	if err != nil {
 		return err
@@ -86,29 +92,25 @@ func (d *muxd) drive(ctx context.Context, log *zap.Logger, dev hotplug.Device) e
 	}
 	defer session.Close()
 
-	id, err := d.registry.Attach(u.info, dialer{session})
+	f := d.newFlow(log, u.info, session, v)
+	id, err := d.registry.Attach(u.info, &dialer{session: session, flow: f})
 	if err != nil {
 		return err
 	}
 	log = log.With(zap.Uint32("device_id", id))
+	v.attached(id, u.info.UDID, u.info.Speed, session, f, func() int { return d.registry.Clients(id) })
 	log.Info("attached", zap.Int("mux_version", session.Version()), zap.Uint64("speed", u.info.Speed))
+	flowing, flowed := context.WithCancel(ctx)
+	var trusting sync.WaitGroup
+	trusting.Go(func() { f.Run(flowing) })
 	defer func() {
 		// Its connections end first, then listeners hear of the departure.
 		session.Close()
+		flowed()
+		trusting.Wait()
 		d.registry.Detach(id)
 		log.Info("detached")
 	}()
-
-	if !d.opts.noPreflight {
-		greeted := make(chan struct{})
-		defer func() { <-greeted }()
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		go func() { // awaited above
-			defer close(greeted)
-			greet(ctx, log, session)
-		}()
-	}
 
 	select {
 	case <-session.Done():
@@ -118,38 +120,29 @@ func (d *muxd) drive(ctx context.Context, log *zap.Logger, dev hotplug.Device) e
 	}
 }
 
-// greet asks the phone who it is, for the log. It changes nothing on the phone
-// and raises no dialog.
-func greet(ctx context.Context, log *zap.Logger, session *mux.Session) {
-	client, err := lockdown.Dial(ctx, func(ctx context.Context, port uint16) (net.Conn, error) {
-		return session.Dial(ctx, port)
-	}, lockdown.Config{Log: log.Named("lockdown")})
-	if err == nil {
-		defer client.Close()
-		if kind, err := client.QueryType(ctx); err == nil && kind != lockdown.TypeLockdown {
-			log.Info("no ordinary phone answers", zap.String("type", kind)) // one that is being restored
-			return
-		}
-		var id lockdown.Identity
-		if id, err = client.Identity(ctx); err == nil {
-			log.Info("identified", zap.String("name", id.DeviceName), zap.String("class", id.DeviceClass),
-				zap.String("product", id.ProductType), zap.String("version", id.ProductVersion))
-			return
-		}
-	}
-	if ctx.Err() == nil && !errors.Is(err, mux.ErrDeviceGone) {
-		log.Warn("phone does not tell who it is", zap.Error(err))
-	}
-}
+// productT2 is the id of a T1 or T2 chip, which has no lockdownd.
+const productT2 = 0x8600
 
-// dialer shows a session to the socket's clients.
-type dialer struct{ session *mux.Session }
-
-// Dial implements socket.Device.
-func (d dialer) Dial(ctx context.Context, port uint16) (socket.Conn, error) {
-	c, err := d.session.Dial(ctx, port)
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
+// newFlow makes the flow that cares for a phone's trust.
+func (d *muxd) newFlow(log *zap.Logger, info socket.Info, session *mux.Session, v *view) *flow.Flow {
+	return flow.New(flow.Config{
+		Log:  log.Named("trust"),
+		UDID: info.UDID,
+		Dial: func(ctx context.Context, port uint16) (net.Conn, error) {
+			c, err := session.Dial(ctx, port)
+			if err != nil {
+				return nil, err
+			}
+			return c, nil
+		},
+		Refused:    mux.ErrRefused,
+		Silent:     mux.ErrDialTimeout,
+		Policy:     d.opts.policy(info.UDID),
+		NoLockdown: info.ProductID == productT2,
+		Records:    d.records,
+		Keys:       &d.keys,
+		Supervisor: d.opts.supervisor,
+		Changed:    v.trust,
+		Paired:     func() { d.registry.Paired(info.UDID) },
+	})
 }

@@ -12,6 +12,7 @@ import (
 
 	"gomuxd/hotplug"
 	"gomuxd/mux/muxtest"
+	"gomuxd/pairrecord"
 	"gomuxd/socket"
 	"gomuxd/usb"
 )
@@ -50,10 +51,15 @@ func (s *script) open(context.Context, hotplug.Device) (unit, error) {
 // rig is a daemon without sockets in a bubble, with one phone by script.
 func rig(t *testing.T, attempts []error, f func(ctx context.Context, d *muxd, s *script)) {
 	t.Helper()
+	records, err := pairrecord.Open(t.TempDir(), pairrecord.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer records.Close()
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{attempts: attempts, start: time.Now()}
 		d := newDaemon(&options{noPreflight: true}, zap.NewNop())
-		d.open = s.open
+		d.open, d.records = s.open, records
 		ctx, stop := context.WithCancel(context.Background())
 		defer func() {
 			stop()

@@ -4,10 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/pflag"
 
+	"gomuxd/control"
+	"gomuxd/lockdown"
+	"gomuxd/lockdown/trust"
+	"gomuxd/pairrecord"
 	"gomuxd/socket"
 )
 
@@ -32,6 +37,12 @@ type options struct {
 	sockets     []string
 	records     string
 	pidFile     string
+	control     string
+	group       string
+	policies    []string
+	identity    string // file of the supervisor
+	password    string // file of its password
+	supervisor  *lockdown.Supervisor
 	phone       phoneOptions // of the virtual phone; empty in the shipped daemon
 }
 
@@ -50,6 +61,11 @@ func (o *options) flags() (fs *pflag.FlagSet, help, version *bool) {
 	fs.StringArrayVarP(&o.sockets, "socket", "S", nil, "listen on `ADDRESS`: a path, UNIX:/path, host:port or [v6]:port; may be given several times (default "+defaultSocket+")")
 	fs.StringVarP(&o.records, "config-dir", "C", defaultRecords, "keep pair records in `DIR`")
 	fs.StringVarP(&o.pidFile, "pidfile", "P", defaultPidFile, "lock `FILE` and write the process id to it; "+noPidFile+" for none")
+	fs.StringVar(&o.control, "control", "", "listen for muxctl on the Unix socket `PATH`, "+noPidFile+" for none (default the first Unix socket's path with .control)")
+	fs.StringVar(&o.group, "control-group", control.DefaultGroup, "let members of `GROUP` use muxctl to trust, untrust and restore, beside root")
+	fs.StringArrayVar(&o.policies, "trust-policy", nil, "`[UDID=]POLICY`: auto pairs as soon as the owner allows it (default), ask waits for muxctl trust, never leaves it to clients")
+	fs.StringVar(&o.identity, "supervisor", "", "pair with supervised phones by the identity in `FILE` (PKCS #12 or PEM)")
+	fs.StringVar(&o.password, "supervisor-password", "", "`FILE` with the password of the identity")
 	o.phone.addFlags(fs)
 	return fs, help, version
 }
@@ -84,7 +100,94 @@ func parseOptions(args []string) (*options, error) {
 			return nil, fmt.Errorf("--%s wants a path", s.name)
 		}
 	}
+	if err := o.checkPolicies(); err != nil {
+		return nil, err
+	}
+	if err := o.readSupervisor(); err != nil {
+		return nil, err
+	}
 	return o, o.phone.validate()
+}
+
+// splitPolicy reads one --trust-policy.
+func splitPolicy(s string) (udid string, p trust.Policy) {
+	udid, policy, ok := strings.Cut(s, "=")
+	if !ok {
+		return "", trust.Policy(s)
+	}
+	return udid, trust.Policy(policy)
+}
+
+func (o *options) checkPolicies() error {
+	for _, s := range o.policies {
+		udid, p := splitPolicy(s)
+		if p != trust.Auto && p != trust.Ask && p != trust.Never {
+			return fmt.Errorf("--trust-policy wants auto, ask or never, got %q", s)
+		}
+		if strings.Contains(s, "=") {
+			if err := pairrecord.ValidID(udid); err != nil {
+				return fmt.Errorf("--trust-policy %q: %w", s, err)
+			}
+		}
+	}
+	return nil
+}
+
+// policy is that for the phone with this UDID, or for all others with "".
+func (o *options) policy(udid string) trust.Policy {
+	policy := trust.Auto
+	if o.noPreflight {
+		policy = trust.Never
+	}
+	named := false
+	for _, s := range o.policies {
+		switch id, p := splitPolicy(s); {
+		case id == "" && !named:
+			policy = p
+		case id != "" && strings.EqualFold(id, udid):
+			policy, named = p, true
+		}
+	}
+	return policy
+}
+
+// controlSocket is the path of the control socket, "" for none, and whether it
+// was asked for.
+func (o *options) controlSocket() (path string, asked bool) {
+	switch o.control {
+	case noPidFile:
+		return "", false
+	case "":
+		for _, s := range o.sockets {
+			if path, ok := socket.UnixPath(s); ok {
+				return path + ".control", false
+			}
+		}
+		return "", false
+	}
+	return o.control, true
+}
+
+func (o *options) readSupervisor() error {
+	if o.identity == "" {
+		return nil
+	}
+	data, err := os.ReadFile(o.identity)
+	if err != nil {
+		return fmt.Errorf("--supervisor: %w", err)
+	}
+	password := ""
+	if o.password != "" {
+		b, err := os.ReadFile(o.password)
+		if err != nil {
+			return fmt.Errorf("--supervisor-password: %w", err)
+		}
+		password = strings.TrimRight(string(b), "\r\n")
+	}
+	if o.supervisor, err = lockdown.ParseSupervisor(data, password); err != nil {
+		return fmt.Errorf("--supervisor %s: %w", o.identity, err)
+	}
+	return nil
 }
 
 func usage() string {

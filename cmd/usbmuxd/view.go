@@ -1,0 +1,162 @@
+package main
+
+import (
+	"errors"
+	"sync"
+
+	"gomuxd/control"
+	"gomuxd/hotplug"
+	"gomuxd/lockdown/flow"
+	"gomuxd/lockdown/trust"
+	"gomuxd/mux"
+	"gomuxd/usb"
+)
+
+// view is what operators see of one plugged device. It outlives failed attempts
+// to open the device and ends with the unplug.
+type view struct {
+	hub *control.Hub
+	key string
+
+	mu     sync.Mutex // guards device and gone; held while the hub is told
+	device control.Device
+	gone   bool
+
+	usedMu  sync.Mutex // guards all below; the hub asks for counters
+	flow    *flow.Flow
+	session *mux.Session
+	clients func() int
+}
+
+// newView shows a device that has just been plugged in.
+func newView(hub *control.Hub, dev hotplug.Device) *view {
+	v := &view{hub: hub, key: dev.Port, device: control.Device{
+		Connection: control.ConnectionUSB,
+		Speed:      dev.Speed,
+		PortPath:   dev.Port,
+		Trust:      string(trust.Connecting),
+	}}
+	v.change(func(d *control.Device) {
+		switch dev.Kind {
+		case hotplug.Recovery:
+			d.Trust = string(trust.Recovery)
+		case hotplug.DFU:
+			d.Trust = string(trust.DFU)
+		}
+	})
+	return v
+}
+
+// change shows what f makes of the device.
+func (v *view) change(f func(*control.Device)) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.gone {
+		return
+	}
+	f(&v.device)
+	v.hub.Put(v.key, v.device)
+}
+
+// close ends the view; later changes are not seen. Without a successor the
+// device is gone.
+func (v *view) close(gone bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.gone = true
+	if gone {
+		v.hub.Remove(v.key)
+	}
+}
+
+// is reports whether the view is that of the phone with this UDID.
+func (v *view) is(udid string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.device.UDID != nil && *v.device.UDID == udid
+}
+
+// attached shows a device that has got an id.
+func (v *view) attached(id uint32, udid string, speed uint64, s *mux.Session, f *flow.Flow, clients func() int) {
+	v.use(f, s, clients)
+	v.change(func(d *control.Device) {
+		d.DeviceID, d.UDID, d.Speed = &id, &udid, speed
+		d.Trust, d.Cause = string(trust.Connecting), ""
+	})
+}
+
+func (v *view) use(f *flow.Flow, s *mux.Session, clients func() int) {
+	v.usedMu.Lock()
+	defer v.usedMu.Unlock()
+	v.flow, v.session, v.clients = f, s, clients
+}
+
+// flowing is the trust flow of the device, nil if it has none now.
+func (v *view) flowing() *flow.Flow {
+	v.usedMu.Lock()
+	defer v.usedMu.Unlock()
+	return v.flow
+}
+
+// detached shows a device whose session has ended, or could not begin.
+func (v *view) detached(err error) {
+	v.use(nil, nil, nil)
+	state, cause := belowMux(err)
+	v.change(func(d *control.Device) {
+		d.DeviceID, d.ExpiresInDays = nil, nil
+		d.Trust, d.Cause = string(state), cause
+	})
+}
+
+// trust shows what the flow has found out.
+func (v *view) trust(s flow.Status) {
+	v.change(func(d *control.Device) {
+		d.Trust, d.Cause = string(s.State), s.Cause
+		d.Name, d.Class = s.Identity.DeviceName, s.Identity.DeviceClass
+		d.Product, d.Version = s.Identity.ProductType, s.Identity.ProductVersion
+		d.Model = modelName(d.Product)
+		d.Capacity, d.ExpiresInDays = nil, s.Expires
+		if s.Capacity > 0 {
+			d.Capacity = &s.Capacity
+		}
+	})
+}
+
+// counters are the device's numbers at this moment.
+func (v *view) counters() (sessions int, in, out uint64) {
+	v.usedMu.Lock()
+	s, clients := v.session, v.clients
+	v.usedMu.Unlock()
+	if s == nil {
+		return 0, 0, 0
+	}
+	stats := s.Stats()
+	return clients(), stats.BytesIn, stats.BytesOut
+}
+
+// Causes of states below the multiplexer.
+const (
+	causePermission = "permission"
+	causeClaimed    = "claimed"
+	causeVersion    = "no-version-answer"
+	causeUSB        = "usb-error"
+)
+
+// belowMux is the state of a device that cannot be used for err.
+func belowMux(err error) (trust.State, string) {
+	switch {
+	case errors.Is(err, usb.ErrModeSwitched):
+		return trust.Connecting, ""
+	case errors.Is(err, usb.ErrPermission):
+		return trust.NoMux, causePermission
+	case errors.Is(err, usb.ErrBusy), errors.Is(err, usb.ErrClaimLost):
+		return trust.NoMux, causeClaimed
+	case errors.Is(err, mux.ErrNoVersion):
+		return trust.NoMux, causeVersion
+	case errors.Is(err, usb.ErrNoMux):
+		return trust.NoMux, ""
+	case errors.Is(err, usb.ErrConfiguration):
+		return trust.ChargingOnly, causeUSB
+	}
+	return trust.NoMux, causeUSB
+}
