@@ -225,6 +225,7 @@ func TestTouch(t *testing.T) {
 		t.Errorf("trust --touch = %d, %q, %q; want %q", code, out, errOut, want)
 	}
 	l.acts.trust = nil
+	l.acts.used(noon.Add(-time.Minute))
 	if code, _, _ := l.run("trust", "--touch", "--timeout", "30ms"); code != exitTimeout {
 		t.Errorf("trust --touch without an answer = %d; want %d", code, exitTimeout)
 	}

@@ -130,8 +130,7 @@ func plainDevice(ctx context.Context, s usbmuxd, d client.Device) control.Device
 		out.NextStep = ""
 	}
 	out.Name, out.Product, out.Version, out.Class = introduce(ctx, s, d.ID)
-	out.Model = modelName(out.Product)
-	return out
+	return inWords(out)
 }
 
 const (

@@ -33,11 +33,24 @@ type limited struct {
 }
 
 func (l limited) Devices(ctx context.Context) ([]control.Device, error) {
-	return within(ctx, l.look, l.api.Devices)
+	devices, err := within(ctx, l.look, l.api.Devices)
+	for i := range devices {
+		devices[i] = inWords(devices[i])
+	}
+	return devices, err
 }
 
 func (l limited) Device(ctx context.Context, ref string) (control.Device, error) {
-	return within(ctx, l.look, func(ctx context.Context) (control.Device, error) { return l.api.Device(ctx, ref) })
+	d, err := within(ctx, l.look, func(ctx context.Context) (control.Device, error) { return l.api.Device(ctx, ref) })
+	return inWords(d), err
+}
+
+// Watch has no limit: silence means that nothing happens.
+func (l limited) Watch(ctx context.Context, fn func(control.Event) error) error {
+	return l.api.Watch(ctx, func(e control.Event) error {
+		e.Device = inWords(e.Device)
+		return fn(e)
+	})
 }
 
 func (l limited) Records(ctx context.Context) ([]control.Record, error) {
@@ -49,11 +62,13 @@ func (l limited) Record(ctx context.Context, ref string) (control.Record, error)
 }
 
 func (l limited) Trust(ctx context.Context, ref string, req control.TrustRequest) (control.Device, error) {
-	return within(ctx, l.act, func(ctx context.Context) (control.Device, error) { return l.api.Trust(ctx, ref, req) })
+	d, err := within(ctx, l.act, func(ctx context.Context) (control.Device, error) { return l.api.Trust(ctx, ref, req) })
+	return inWords(d), err
 }
 
 func (l limited) AskAgain(ctx context.Context, ref string) (control.Device, error) {
-	return within(ctx, l.act, func(ctx context.Context) (control.Device, error) { return l.api.AskAgain(ctx, ref) })
+	d, err := within(ctx, l.act, func(ctx context.Context) (control.Device, error) { return l.api.AskAgain(ctx, ref) })
+	return inWords(d), err
 }
 
 func (l limited) UntrustRecord(ctx context.Context, ref string) (control.UntrustResult, error) {

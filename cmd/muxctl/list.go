@@ -74,7 +74,9 @@ func showList(w io.Writer, devices []control.Device, s style) {
 		for c, text := range []string{title(d), modelText(d), d.Version, capacityText(d), d.Connection, trustText(d)} {
 			columns[c].cells = append(columns[c].cells, cut(oneLine(text), maxCell))
 		}
-		steps[i] = oneLine(d.NextStep)
+		if !settled(d) {
+			steps[i] = oneLine(d.NextStep)
+		}
 	}
 	columns[0].paint = func(int) string { return bold }
 	columns[5].paint = func(row int) string { return hue(devices[row].Trust) }

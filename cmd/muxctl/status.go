@@ -104,6 +104,10 @@ func showStatus(w io.Writer, d control.Device, now time.Time, s style) {
 	if !d.Since.IsZero() {
 		state += ", " + ago(now.Sub(d.Since))
 	}
+	next := d.NextStep
+	if settled(d) {
+		next = ""
+	}
 	facts := []fact{
 		{key: "UDID", value: udidOf(d)},
 		{key: "Model", value: model},
@@ -113,7 +117,7 @@ func showStatus(w io.Writer, d control.Device, now time.Time, s style) {
 		{key: "Trust", value: state, paint: hue(d.Trust)},
 		{key: "Reason", value: d.Reason},
 		{key: "Cause", value: d.Cause},
-		{key: "Next step", value: d.NextStep, paint: bold},
+		{key: "Next step", value: next, paint: bold},
 	}
 	if d.ExpiresInDays != nil {
 		facts = append(facts, fact{key: "Expires", value: days(*d.ExpiresInDays) + " if it is not used (an estimate)"})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -192,6 +193,9 @@ func (s *seeing) follow(ctx context.Context) error {
 		timer.Stop()
 		s.here = true
 		d := e.Device
+		if d.Name == "" {
+			d.Name = s.last.Name // it has not told it yet
+		}
 		if udidOf(d) != "" {
 			s.want = d
 		}
@@ -244,6 +248,9 @@ func (s *seeing) tell(d control.Device) {
 	if s.told && old.Trust == d.Trust && old.Reason == d.Reason && old.NextStep == d.NextStep {
 		return
 	}
+	if s.asked && d.Trust == string(trust.NotAsked) {
+		return // the request is on its way
+	}
 	s.told = true
 	if s.a.json {
 		_ = s.a.printLine(d)
@@ -257,7 +264,7 @@ func (s *seeing) tell(d control.Device) {
 	if good(d) {
 		text = title(d) + " trusts this computer."
 	} else {
-		text = title(d) + ": " + text
+		text = strings.TrimSuffix(title(d)+": "+text, ": ")
 	}
 	showChange(s.a.stdout, d.Trust, text, st)
 }
@@ -297,6 +304,9 @@ func good(d control.Device) bool {
 	}
 	return false
 }
+
+// settled reports that there is nothing to be done for a device.
+func settled(d control.Device) bool { return good(d) && d.Trust != string(trust.Expiring) }
 
 // verdict is nil while the phone has not decided.
 func verdict(d control.Device) error {
@@ -340,10 +350,7 @@ func (a *app) touch(ctx context.Context, c api, d control.Device) error {
 		return codef(exitRefused, "%s keeps no pairing that could lapse", title(d))
 	}
 	begin := a.now()
-	before, err := c.Record(ctx, udid)
-	if err != nil {
-		return err
-	}
+	since := begin.Truncate(time.Second) // the daemon keeps no fractions
 	if _, err := c.Trust(ctx, udid, control.TrustRequest{Touch: true}); err != nil {
 		return err
 	}
@@ -352,7 +359,7 @@ func (a *app) touch(ctx context.Context, c api, d control.Device) error {
 		if err != nil && ctx.Err() == nil {
 			return err
 		}
-		if err == nil && r.LastUsed != nil && (before.LastUsed == nil || r.LastUsed.After(*before.LastUsed)) {
+		if err == nil && r.LastUsed != nil && !r.LastUsed.Before(since) {
 			if a.json {
 				d, err := c.Device(ctx, udid)
 				if err != nil {

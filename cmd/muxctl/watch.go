@@ -141,7 +141,7 @@ func (a *app) showEvent(e control.Event) error {
 	const at, kind = "15:04:05", 7
 	d := e.Device
 	text := oneLine(d.NextStep)
-	if e.Type == control.DeviceRemoved || good(d) {
+	if e.Type == control.DeviceRemoved || settled(d) {
 		text = ""
 	}
 	head := e.Time.Local().Format(at) + "  " + pad(string(e.Type), kind) + "  "
