@@ -123,5 +123,6 @@ func (p *Phone) ExpirePairings() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	clear(p.hosts)
+	p.accepted = nil
 	p.changedLocked()
 }

@@ -52,6 +52,10 @@ func (d *dialogue) pair(m *request) (answer, error) {
 		if p.behavior.RejectAnswer != "" {
 			return nil, p.rejectLocked(a)
 		}
+		p.accepted = p.accepted.with(a)
+	case p.accepted.has(a):
+		// Two programs of one host pair, each with keys of its own. People see no
+		// second dialog when the C daemon has paired before their idevicepair does.
 	case p.behavior.RejectAnswer != "" && p.rejected.has(a) && time.Now().Before(p.rejectedTo):
 		return nil, lockdownError(p.behavior.RejectAnswer)
 	case p.denied.has(a):
@@ -150,7 +154,9 @@ func (d *dialogue) unpair(m *request) (answer, error) {
 	if p.knownLocked(id) == nil {
 		return nil, errInvalidHostID
 	}
+	h := p.hosts[id]
 	delete(p.hosts, id)
+	p.accepted = p.accepted.without(asker{hostID: h.id, buid: h.buid})
 	p.changedLocked()
 	return nil, nil
 }

@@ -59,7 +59,7 @@ func (p *Phone) reboot(wipe func()) error {
 	p.mu.Lock()
 	p.locked = p.passcode != ""
 	p.sinceBoot = p.locked
-	p.granted, p.denied, p.rejected = nil, nil, nil
+	p.granted, p.accepted, p.denied, p.rejected = nil, nil, nil, nil
 	p.hideDialogLocked(DialogWithdrawn)
 	wipe()
 	p.armRestrictionLocked()
@@ -103,7 +103,7 @@ func (p *Phone) ResetAllSettings() error {
 
 func (p *Phone) forgetHostsLocked() {
 	clear(p.hosts)
-	p.granted, p.denied, p.rejected = nil, nil, nil
+	p.granted, p.accepted, p.denied, p.rejected = nil, nil, nil, nil
 	p.hideDialogLocked(DialogWithdrawn)
 	p.changedLocked()
 }
@@ -114,7 +114,7 @@ func (p *Phone) pulled() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.hideDialogLocked(DialogWithdrawn)
-	p.denied, p.rejected = nil, nil
+	p.accepted, p.denied, p.rejected = nil, nil, nil
 	p.changedLocked()
 }
 

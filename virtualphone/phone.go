@@ -65,6 +65,7 @@ type Phone struct {
 	prompted    chan bool // gets the answer to the passcode prompt of a backup; nil without one
 	restoring   bool      // in restore mode
 	granted     answers   // may pair at the next try
+	accepted    answers   // have paired after it; may again, with other keys, in this plugged period
 	denied      answers   // refused until the next plug
 	rejected    answers   // whose Trust was lost, see Behavior.RejectAnswer
 	rejectedTo  time.Time // end of RejectTime
