@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"gomuxd/e2e"
+	"gomuxd/lockdown/trust"
 )
 
 // refused runs a daemon that must not start: exit code 1, and one line that
@@ -76,8 +77,8 @@ func TestRefusesToStart(t *testing.T) {
 	})
 }
 
-// TestMalformedRecord asserts that a record that cannot be read is reported
-// with its path, is not overwritten, and disturbs nothing else.
+// TestMalformedRecord asserts that a record that cannot be read is put away as
+// it is, with a reason, and disturbs nothing else: the phone is asked anew.
 func TestMalformedRecord(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, firstPhone+".plist")
@@ -86,10 +87,15 @@ func TestMalformedRecord(t *testing.T) {
 	}
 	r := start(t, e2e.Config{Args: []string{"-C", dir}})
 	fails(t, r, "", "idevicepair", "validate")
-	if text, err := os.ReadFile(name); err != nil || string(text) != "<plist><dict><key>HostID" {
+	awaitTrust(t, r, trust.DialogShown)
+	kept, err := filepath.Glob(filepath.Join(dir, ".replaced", firstPhone+".plist.*.record-unreadable"))
+	if err != nil || len(kept) != 1 {
+		t.Fatalf("want the record put away, got %v, %v", kept, err)
+	}
+	if text, err := os.ReadFile(kept[0]); err != nil || string(text) != "<plist><dict><key>HostID" {
 		t.Fatalf("the record became %q, %v", text, err)
 	}
-	if st, err := os.Stat(name); err != nil || st.Mode().Perm() != 0o600 {
+	if st, err := os.Stat(kept[0]); err != nil || st.Mode().Perm() != 0o600 {
 		t.Errorf("want the old file made private, got %v, %v", st.Mode(), err)
 	}
 	run(t, r, firstPhone, "idevice_id", "-l")

