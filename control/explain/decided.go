@@ -26,13 +26,28 @@ func disabled(v voice) (reason, next string) {
 func forgottenByPhone(v voice) (reason, next string) {
 	reason = v.say("The device no longer knows this computer: it was reset or erased, or its owner withdrew trust.")
 	if v.cause == trust.CauseUnused {
-		reason = v.say("The device has forgotten this computer: it was not used here for more than 30 days.")
+		long := "30 days"
+		if v.old(11) {
+			long = "six months"
+		}
+		reason = v.say("The device has forgotten this computer: it was not used here for more than %s.", long)
 	}
-	return reason, v.say("Unlock the device, and when it asks, %s. If it does not ask, run %s.", v.tap(), v.command("trust"))
+	return reason, v.anew()
+}
+
+// anew tells how to set up trust once more.
+func (v voice) anew() string {
+	if v.silent() {
+		return v.say("Unlock the device and run %s. This version asks nothing on its screen.", v.command("trust"))
+	}
+	return v.say("Unlock the device, and when it asks, %s. If it does not ask, run %s.", v.tap(), v.command("trust"))
 }
 
 func recordBroken(v voice) (reason, next string) {
 	anew := v.say("Unlock the device, and when it asks, %s. An earlier version may still work: %s.", v.tap(), v.command("records restore"))
+	if v.silent() {
+		anew = v.say("Unlock the device and run %s. An earlier version may still work: %s.", v.command("trust"), v.command("records restore"))
+	}
 	switch v.cause {
 	case trust.CauseDisk:
 		return v.say("This computer cannot read or save the trust it keeps for the device."),
@@ -41,7 +56,7 @@ func recordBroken(v voice) (reason, next string) {
 		return v.say("The trust that this computer keeps no longer opens the device."), anew
 	case trust.CauseDeviceKey:
 		return v.say("The device has another key than the one kept here: it was erased, or it is not the same one."),
-			v.say("If the device is yours, unlock it, and when it asks, %s. If it does not ask, run %s.", v.tap(), v.command("trust"))
+			v.say("See that it is the right device. ") + v.anew()
 	case trust.CauseIncomplete:
 		return v.say("The trust that this computer keeps for the device is incomplete."), anew
 	}
@@ -50,7 +65,7 @@ func recordBroken(v voice) (reason, next string) {
 
 func buidMismatch(v voice) (reason, next string) {
 	return v.say("The trust kept here for the device was made by another computer, so it refuses this one."),
-		v.say("Unlock the device, run %s, and when it asks, %s. Or copy SystemConfiguration.plist from that computer too and restart the daemon.", v.command("trust"), v.tap())
+		v.anew() + " Or copy SystemConfiguration.plist from that computer too and restart the daemon."
 }
 
 func supervisedChallenge(v voice) (reason, next string) {

@@ -60,6 +60,12 @@ func build() []entry {
 		}
 		all = append(all, t)
 	}
+	for _, j := range mobileJobs {
+		for _, c := range j.causes {
+			e := mobileError{code: c.code, name: c.name}
+			all = append(all, entry{Entry: Entry{Name: "kAMD" + c.name, Codes: []string{e.hex()}, Family: FamilyMobileDevice, Meaning: j.meaning(c), Remedy: j.remedy}, result: -1, code: codeBase + c.code})
+		}
+	}
 	for i := range all {
 		all[i].Codes = append(all[i].Codes, all[i].aliases...)
 	}

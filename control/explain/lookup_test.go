@@ -98,6 +98,18 @@ func TestMobileDevice(t *testing.T) {
 			t.Errorf("%q is no name", e.name)
 		}
 	}
+	seen := make(map[uint32]bool)
+	for _, e := range catalogue {
+		if e.code != 0 && seen[e.code] {
+			t.Errorf("0x%08X is there twice", e.code)
+		}
+		seen[e.code] = true
+	}
+	for code := uint32(codeBase + 0x01); code <= codeBase+0x9D; code++ {
+		if !seen[code] {
+			t.Errorf("0x%08X is missing from a range that is known without a gap", code)
+		}
+	}
 }
 
 func TestLookup(t *testing.T) {
@@ -130,6 +142,8 @@ func TestLookup(t *testing.T) {
 		{"0xffffffffe8000065", []string{muxConnect}},
 		{"kAMDMuxConnectError", []string{muxConnect}},
 		{"AMDMuxConnectError", []string{muxConnect}},
+		{"0xE800003A", []string{"kAMDApplicationVerificationFailedError"}},
+		{"Failed to mount image: 0xE80000E2 (kAMDMobileImageMounterDeviceLocked: The device is locked.)", []string{"kAMDMobileImageMounterDeviceLocked"}},
 		{"-256", []string{"UnknownError"}},
 
 		{"ERROR: Could not connect to lockdownd, error code -17", []string{"PasswordProtected"}},

@@ -17,17 +17,18 @@ type mobileError struct {
 func (e mobileError) hex() string { return fmt.Sprintf("0x%08X", codeBase+e.code) }
 
 const (
-	wantReplug  = "Unlock the device, pull the cable out and plug it in again. If it stays so, restart the device."
-	wantSpace   = "Free some space and close programs, on the device and on the computer, then try again."
-	wantCable   = "Try another cable and a port of the computer itself, without a hub."
-	wantImage   = "Unlock the device and mount the developer image that fits its system."
-	wantApp     = "Update the program on the computer that talks to the device."
-	wantService = "Unlock the device and try again. If it stays so, restart the device and the computer's service for it."
+	wantReplug       = "Unlock the device, pull the cable out and plug it in again. If it stays so, restart the device."
+	wantSpace        = "Free some space and close programs, on the device and on the computer, then try again."
+	wantCable        = "Try another cable and a port of the computer itself, without a hub."
+	wantImage        = "Unlock the device and mount the developer image that fits its system."
+	wantApp          = "Update the program on the computer that talks to the device."
+	wantCablePairing = `Connect the device with a cable, unlock it and run "muxctl trust".`
+	wantService      = "Unlock the device and try again. If it stays so, restart the device and the computer's service for it."
 )
 
-// mobileDevice has the codes about connecting, trust and services; those about
-// installing apps say nothing of the connection and are left out. Numbers and
-// names are those that AMDErrorString gives, read in public headers made from it.
+// mobileDevice has the codes about connecting, trust and services; mobileJobs has
+// those that say nothing of the connection. Numbers and names are those that
+// AMDErrorString gives, read in public headers made from it.
 var mobileDevice = []mobileError{
 	{0x01, "UndefinedError", "", "Something failed and the library does not know what.", wantReplug},
 	{0x02, "BadHeaderError", "", "The answer of the device began with something that makes no sense.", wantReplug},
@@ -69,6 +70,7 @@ var mobileDevice = []mobileError{
 	{0x25, "MissingPairRecordError", "MissingPairRecord", "", ""},
 	{0x26, "InvalidActivationRecordError", "InvalidActivationRecord", "", ""},
 	{0x27, "MissingActivationRecordError", "MissingActivationRecord", "", ""},
+	{0x28, "WrongDroidError", "", "The device is in recovery mode: its system has not started.", "Restart the device with its buttons. If it comes back to this mode, its system must be updated or restored."},
 	{0x2D, "SendMessageError", "", "A message could not be sent to the device.", wantReplug},
 	{0x2E, "ReceiveMessageError", "", "No message could be received from the device.", wantReplug},
 	{0x32, "StartServiceError", "", "A service on the device could not be started.", wantService},
@@ -91,6 +93,9 @@ var mobileDevice = []mobileError{
 	{0x69, "CheckinOutOfMemoryError", "", "The device had not enough memory to start a service.", "Close apps on the device or restart it, then try again."},
 	{0x6A, "DeviceTooNewError", "", "The device is newer than the program on the computer knows.", wantApp},
 	{0x6B, "DeviceRefNoGood", "", "The program still uses a device that is gone or has been plugged in anew.", "Close the program, plug the device in again and open the program."},
+	{0x6C, "CannotTranslateError", "", "The device answered with an error that the library does not know.", wantApp},
+	{0x72, "MobileImageMounterAlreadyMounted", "", "The developer image is mounted already, so nothing is wrong.", "Nothing to do."},
+	{0x7D, "BonjourSetupError", "", "The program could not begin to look for devices on the network.", "Connect the device with a cable."},
 	{0x7E, "DeviceOSVersionTooLow", "", "The device's system is too old for this.", "Update the device's system."},
 	{0x7F, "NoWifiSyncSupportError", "", "The device does not support this over Wi-Fi.", "Connect it with a cable."},
 	{0x80, "DeviceFamilyNotSupported", "", "This is not made for that kind of device.", "Use it with a device of the right kind."},
@@ -107,5 +112,11 @@ var mobileDevice = []mobileError{
 	{0x9A, "MCProtected", "MCProtected", "", ""},
 	{0x9B, "MCChallengeRequired", "MCChallengeRequired", "", ""},
 	{0xE2, "MobileImageMounterDeviceLocked", "", "The device is locked, so the developer image could not be mounted.", wantImage},
+	{0xE8, "RequireCUPairingCodeError", "", "Pairing without a cable waits for the code that the device shows.", "Enter the code in the program on the computer."},
+	{0xE9, "RequireCUPairingBackoffError", "", "Too many tries to pair without a cable have failed, so the device makes the computer wait.", "Wait some minutes and try again, or pair with a cable."},
+	{0xEA, "CUPairingError", "", "Pairing without a cable failed.", wantCablePairing},
+	{0xEB, "CUPairingContinueError", "", "Pairing without a cable did not go on.", wantCablePairing},
+	{0xEC, "CUPairingResetError", "", "Pairing without a cable has to begin anew.", wantCablePairing},
+	{0xED, "RequireCUPairingError", "", "The device cannot be paired over the network yet.", wantCablePairing},
 	{0xEE, "PasswordRequiredError", "", "The device must have a passcode for this.", "Set a passcode in its Settings and try again."},
 }

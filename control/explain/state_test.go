@@ -40,7 +40,7 @@ var errorNames = func() (all []lockdown.ErrorName) {
 	return all
 }()
 
-var muxctl = regexp.MustCompile(`muxctl\s+([a-z]+)`)
+var muxctl = regexp.MustCompile(`muxctl\s+([a-z]+)(?:\s+([a-z]+))?`)
 
 // checkText holds what is true of every text of this package.
 func checkText(t *testing.T, what, text string) {
@@ -59,6 +59,9 @@ func checkText(t *testing.T, what, text string) {
 		if !slices.Contains([]string{"list", "status", "trust", "untrust", "watch", "records", "doctor", "explain"}, m[1]) {
 			t.Errorf("%s names the command %q, which is none", what, m[0])
 		}
+		if m[1] == "records" && !slices.Contains([]string{"list", "show", "restore", "export", "import"}, m[2]) {
+			t.Errorf("%s names the command %q, which is none", what, m[0])
+		}
 	}
 }
 
@@ -69,7 +72,7 @@ func TestStateAlways(t *testing.T) {
 	}
 	for _, s := range append(trust.States(), "", "no-such-state", trust.State(strings.Repeat("\x00ä", 999))) {
 		for _, class := range []string{"", "iPhone", "Watch", "RealityDevice"} {
-			for _, version := range []string{"", "10.3", "14.8", "17.5", "26.1"} {
+			for _, version := range []string{"", "6.1", "10.3", "14.8", "17.5", "26.1"} {
 				for _, cause := range causes() {
 					for i, name := range []string{"", strings.Repeat("N", 32)} {
 						reason, next := State(s, Facts{Name: name, Class: class, Version: version, Cause: cause, Days: i * 29})
@@ -103,6 +106,13 @@ func TestState(t *testing.T) {
 		{"quick dialog", trust.DialogShown, Facts{Class: "iPhone", Version: "17.5"}, "asks whether", "tap Trust and enter the passcode.", "seconds"},
 		{"watch's version is another", trust.DialogShown, Facts{Class: "Watch", Version: "26.0"}, "asks whether", "tap Trust", "seconds"},
 		{"no passcode", trust.DialogShown, Facts{Class: "iPhone", Version: "10.3.3"}, "asks whether", "then tap Trust.", "passcode"},
+		{"no dialog", trust.NotAsked, Facts{Class: "iPhone", Version: "6.1.6"}, "has not been asked", "asks nothing on its screen", "tap Trust"},
+		{"no dialog, locked", trust.Locked, Facts{Class: "iPod", Version: "5.1.1"}, "takes no new computer", "Unlock the device", "tap Trust"},
+		{"no dialog, forgotten", trust.ForgottenByPhone, Facts{Class: "iPad", Version: "5.1.1", Cause: "InvalidHostID"}, "no longer knows", "muxctl trust", "tap Trust"},
+		{"no dialog, broken", trust.RecordBroken, Facts{Class: "iPhone", Version: "4.2", Cause: trust.CauseTLS}, "no longer opens", "muxctl records restore", "tap Trust"},
+		{"a watch has a dialog", trust.Locked, Facts{Class: "Watch", Version: "6.3"}, "cannot ask", "tap Trust", "asks nothing"},
+		{"unused", trust.ForgottenByPhone, Facts{Class: "iPhone", Version: "17.5", Cause: trust.CauseUnused}, "30 days", "tap Trust", "months"},
+		{"unused, old", trust.ForgottenByPhone, Facts{Class: "iPhone", Version: "10.3", Cause: trust.CauseUnused}, "six months", "tap Trust", "30"},
 		{"why again", trust.DialogShown, Facts{Cause: "InvalidHostID"}, "asks again", "Trust", ""},
 		{"why unused", trust.DialogShown, Facts{Cause: trust.CauseUnused}, "forgotten this computer", "Trust", ""},
 		{"why buid", trust.DialogShown, Facts{Cause: trust.CauseBUID}, "another computer", "Trust", ""},

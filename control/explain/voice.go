@@ -113,8 +113,18 @@ func (v voice) command(args string) string {
 // since reports whether the device's system is at least that major version of
 // iOS. An unknown one is: most are new.
 func (v voice) since(ios int) bool {
-	return v.ios && (v.major == 0 || v.major >= ios)
+	return v.ios && !v.old(ios)
 }
+
+// old reports whether the device's system is known to be older than that major
+// version of iOS.
+func (v voice) old(ios int) bool {
+	return v.ios && v.major > 0 && v.major < ios
+}
+
+// silent reports whether the device trusts every computer it is unlocked at, as
+// all did below iOS 7, and asks nothing.
+func (v voice) silent() bool { return v.old(7) }
 
 // wait says how long the dialog takes to come up.
 func (v voice) wait() string {

@@ -4,6 +4,9 @@ import "gomuxd/lockdown/trust"
 
 func notAsked(v voice) (reason, next string) {
 	next = v.say("Unlock the device and run %s, then %s.", v.command("trust"), v.tap())
+	if v.silent() {
+		next = v.say("Unlock the device and run %s. This version asks nothing on its screen.", v.command("trust"))
+	}
 	switch v.cause {
 	case trust.CauseUnpairedHere:
 		return v.say("Trust between the device and this computer was ended from this computer."), next
@@ -17,6 +20,10 @@ func locked(v voice) (reason, next string) {
 	reason = v.say("The device is locked, so it cannot ask whether to trust this computer.")
 	if v.cause == trust.CauseLockedAway {
 		reason = v.say("The device was locked before its question about trust was answered.")
+	}
+	if v.silent() {
+		return v.say("The device is locked, so it takes no new computer."),
+			v.say("Unlock the device and leave it on. This version asks nothing on its screen.")
 	}
 	return reason, v.say("Unlock the device and leave it on, then %s when it asks.%s", v.tap(), v.wait())
 }
