@@ -87,6 +87,7 @@ const (
 	soon     = time.Second      // first pause of every back-off
 	unlocked = 15 * time.Second // longest until an unlock is noticed
 	slow     = time.Minute      // longest for everything else
+	longest  = 10 * time.Minute // between pairings that come to nothing
 
 	// tlsTries is how many handshakes in a row must fail before the record is
 	// blamed: an unplug looks the same.
@@ -121,6 +122,7 @@ type Machine struct {
 	at    time.Time // when; zero: not before something is heard
 	tries int       // deeds in a row that came to nothing
 	tls   int       // handshakes in a row that failed
+	aside int       // records in a row that were put away, none having opened the phone
 }
 
 // New returns the machine of a phone that has just been plugged in.
@@ -191,8 +193,8 @@ func (m *Machine) next(d Deed, now time.Time) { m.do, m.at = d, now }
 func (m *Machine) rest() { m.do, m.at, m.asking = Rest, time.Time{}, false }
 
 // later plans a deed after a pause that doubles from try to try.
-func (m *Machine) later(d Deed, now time.Time, longest time.Duration) {
-	pause := min(soon<<min(m.tries, 10), longest)
+func (m *Machine) later(d Deed, now time.Time, most time.Duration) {
+	pause := min(soon<<min(m.tries, 10), most)
 	m.do, m.at = d, now.Add(pause)
 	m.tries++
 }
@@ -290,6 +292,7 @@ func (m *Machine) legacy() bool {
 // unreachable is the end of every deed for which lockdownd could not be talked to.
 func (m *Machine) unreachable(now time.Time, cause string) {
 	m.listening = false
+	m.dialog, m.taps = time.Time{}, 0 // who knows what the phone shows by then
 	if cause == CauseRefused {
 		// The multiplexer works and lockdownd always listens: the phone holds it
 		// back while it is locked.
@@ -336,7 +339,7 @@ func (m *Machine) checked(now time.Time, r Result) {
 	}
 	switch r.Cause {
 	case "":
-		m.escrow = r.Escrow
+		m.escrow, m.aside = r.Escrow, 0
 		m.trusted(now)
 	case CauseNoRecord:
 		if m.state == Trusted { // someone has removed the file
@@ -397,11 +400,16 @@ func (m *Machine) putAway(now time.Time, r Result) {
 	}
 	m.disk(r)
 	m.why = m.cause
+	m.aside++
 	if m.record {
 		m.later(Check, now, slow) // a client has saved another one
 		return
 	}
 	m.ask(now)
+	if m.aside > 1 && m.do != Rest {
+		// It pairs, and refuses what it has paired with.
+		m.at = now.Add(min(soon<<min(2*m.aside, 20), longest))
+	}
 }
 
 func (m *Machine) paired(now time.Time, r Result) {
