@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,8 +27,10 @@ type rig struct {
 	records *pairrecord.Store
 	keys    *flow.Keys
 	policy  trust.Policy
+	mu      sync.Mutex    // guards states and seen
 	states  []trust.State // each new one
-	last    flow.Status
+	seen    flow.Status   // the latest
+	last    flow.Status   // as expect saw it
 	flow    *flow.Flow
 	pull    func()
 }
@@ -84,10 +87,12 @@ func (r *rig) plug() {
 		Refused: mux.ErrRefused, Silent: mux.ErrDialTimeout,
 		Policy: r.policy, Records: r.records, Keys: r.keys,
 		Changed: func(s flow.Status) {
-			if r.last.State != s.State {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if r.seen.State != s.State {
 				r.states = append(r.states, s.State)
 			}
-			r.last = s
+			r.seen = s
 		},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -107,11 +112,19 @@ func (r *rig) plug() {
 // expect lets the time pass and wants a state.
 func (r *rig) expect(after time.Duration, want trust.State, cause string) {
 	r.t.Helper()
-	time.Sleep(after)
-	synctest.Wait()
+	r.pass(after)
 	if r.last.State != want || r.last.Cause != cause {
 		r.t.Fatalf("want %v (%s) after %v, got %v (%s); seen %v", want, cause, after, r.last.State, r.last.Cause, r.states)
 	}
+}
+
+// pass lets the time pass and looks.
+func (r *rig) pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last = r.seen
 }
 
 // saw wants a state to have been passed.
@@ -319,12 +332,10 @@ func TestMisbehaving(t *testing.T) {
 				r.phone.GarbageAlways(virtualphone.AnyRequest, kind)
 				time.Sleep(15 * time.Minute)
 				r.phone.Heal(virtualphone.AnyRequest)
-				time.Sleep(15 * time.Minute)
-				synctest.Wait()
+				r.pass(15 * time.Minute)
 				if r.last.State == trust.DialogShown || r.last.State == trust.DialogGone { // the record was put away for TLS
 					r.phone.TapTrust()
-					time.Sleep(10 * time.Second)
-					synctest.Wait()
+					r.pass(10 * time.Second)
 				}
 				r.expect(time.Minute, trust.Trusted, "")
 			})
