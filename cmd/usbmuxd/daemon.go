@@ -241,7 +241,7 @@ func (d *muxd) major(udid string) int {
 	if v := d.shown(udid); v != nil {
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		return lockdown.Identity{ProductVersion: v.device.Version}.Major()
+		return flow.Major(lockdown.Identity{DeviceClass: v.device.Class, ProductVersion: v.device.Version})
 	}
 	return 0
 }

@@ -71,7 +71,7 @@ func (f *Flow) identify(ctx context.Context) trust.Result {
 		return err
 	})
 	r.Cause = f.cause(err)
-	r.Class, r.Major = f.status.Identity.DeviceClass, f.status.Identity.Major()
+	r.Class, r.Major = f.status.Identity.DeviceClass, Major(f.status.Identity)
 	r = f.onDisk(r)
 	if r.Cause == "" && !r.Restoring && !r.Record && f.cfg.Policy == trust.Auto {
 		f.cfg.Keys.Prepare()
@@ -99,7 +99,7 @@ func (f *Flow) check(ctx context.Context) trust.Result {
 		if err != nil {
 			return err
 		}
-		if id.Major() > 0 && id.Major() < 7 {
+		if major := Major(id); major > 0 && major < 7 {
 			if err := c.ValidatePair(ctx, rec); err != nil {
 				return err
 			}
@@ -131,7 +131,7 @@ func (f *Flow) check(ctx context.Context) trust.Result {
 	}
 	r := f.onDisk(trust.Result{Cause: f.cause(err), Escrow: len(rec.EscrowBag) > 0})
 	if used, err := f.cfg.Records.Used(f.cfg.UDID); err == nil {
-		r.Unused = time.Since(used) > Remembered(f.status.Identity.Major())
+		r.Unused = time.Since(used) > Remembered(Major(f.status.Identity))
 	}
 	return r
 }

@@ -247,6 +247,16 @@ const (
 	expiringDays      = 7 // left, from when on it is said
 )
 
+// Major is the major version of a phone's iOS. watchOS, visionOS and others count
+// their own: they are modern, which 0, unknown, stands for.
+func Major(id lockdown.Identity) int {
+	switch id.DeviceClass {
+	case "iPhone", "iPad", "iPod":
+		return id.Major()
+	}
+	return 0
+}
+
 // Remembered is for how long a phone with this major version remembers a
 // computer that does not use its pairing; 0 is an unknown version.
 func Remembered(major int) time.Duration {
@@ -275,7 +285,7 @@ func (f *Flow) expires() *int {
 	if _, err := f.cfg.Records.Record(f.cfg.UDID); err != nil {
 		return nil
 	}
-	days := DaysLeft(used, time.Now(), f.status.Identity.Major())
+	days := DaysLeft(used, time.Now(), Major(f.status.Identity))
 	return &days
 }
 

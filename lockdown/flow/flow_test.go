@@ -175,6 +175,20 @@ func TestFirstConnection(t *testing.T) {
 	})
 }
 
+// A watch counts its own versions, and is as modern as a phone.
+func TestWatch(t *testing.T) {
+	cfg, err := virtualphone.Preset("watch")
+	if err != nil {
+		t.Fatal(err)
+	}
+	play(t, cfg, trust.Auto, func(r *rig) {
+		r.trusted()
+		if r.last.Expires == nil || *r.last.Expires != 30 {
+			t.Errorf("expires %v", r.last.Expires)
+		}
+	})
+}
+
 // The dialog of iOS 26 comes half a minute late; the tap is told by the phone.
 func TestLateDialog(t *testing.T) {
 	cfg := virtualphone.Config{ProductVersion: "26.0", Passcode: "1234", Behavior: virtualphone.Behavior{DialogDelay: 30 * time.Second, TapNotifies: true}}
