@@ -3,6 +3,7 @@
 package guest_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -125,13 +126,25 @@ func TestOthersInterfaces(t *testing.T) {
 	}
 }
 
-// TestIdle proves that a daemon with an idle phone sleeps: less than one
+// TestIdle proves that a daemon with an idle, trusted phone sleeps: less than one
 // voluntary context switch a second over half a minute, in all its threads.
 func TestIdle(t *testing.T) {
 	skipC(t, "wakes up as it likes")
 	d := start(t)
 	p := attach(t, 0, virtualphone.Config{}, usbip.Config{})
 	visible(t, p)
+	ctx, cancel := context.WithTimeout(t.Context(), scaled(time.Minute))
+	defer cancel()
+	if _, err := p.Wait(ctx, func(s virtualphone.State) bool { return s.Dialog == virtualphone.TrustDialog }); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.TapTrust(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 30*time.Second, func() error {
+		_, err := os.Stat(filepath.Join(recordDir, p.UDID()+".plist"))
+		return err
+	})
 	time.Sleep(scaled(5 * time.Second))
 	count := func() (n int) {
 		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", d.cmd.Process.Pid))
