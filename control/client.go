@@ -231,10 +231,13 @@ func callError(err error) error {
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	if errors.Is(err, io.EOF) {
-		return errors.New("the daemon ended the connection without an answer: it may be stopping, or serve too many clients")
+	var op *net.OpError
+	switch {
+	case errors.Is(err, ErrNoDaemon), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
+		errors.As(err, &op) && op.Op == "dial":
+		return err
 	}
-	return err
+	return fmt.Errorf("the daemon gave no answer, since it is stopping or serves too many clients: %w", err)
 }
 
 // answered returns the error that an answer is.

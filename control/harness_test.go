@@ -253,3 +253,8 @@ func openFiles(t testing.TB) int {
 	}
 	return len(names)
 }
+
+// contextOf is a request's context as the server makes it.
+func contextOf(ctx context.Context, g *guest) context.Context {
+	return context.WithValue(ctx, guestKey{}, g)
+}

@@ -69,7 +69,6 @@ func (s *Server) admitRequest(w http.ResponseWriter, r *http.Request) (*route, *
 // empty object.
 func decode(w http.ResponseWriter, r *http.Request, v any) error {
 	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
@@ -79,6 +78,9 @@ func decode(w http.ResponseWriter, r *http.Request, v any) error {
 	case err != nil:
 		return Errorf(CodeBadRequest, "the body: %v", err)
 	}
+	// The action may take longer. After an error the deadline stays: net/http still
+	// reads what is left of the body.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return decodeObject(b, v)
 }
 

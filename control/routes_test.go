@@ -179,8 +179,7 @@ func TestEmpty(t *testing.T) {
 	}
 }
 
-// A body that never comes holds nothing for long, and does not spoil the
-// connection's reading for others.
+// net/http answers OPTIONS * itself unless told not to.
 func TestRawRequest(t *testing.T) {
 	r := newRig(t)
 	conn, err := r.pipes.dial(t.Context())

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"os"
 	"time"
 
 	"go.uber.org/zap"
@@ -34,7 +35,8 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) (any, error) 
 	w.Header().Set("Cache-Control", "no-store")
 	out := &stream{w: w, control: http.NewResponseController(w), timeout: s.cfg.WriteTimeout}
 	err := out.run(r.Context().Done(), began, devices, sub, s.cfg.KeepAlive)
-	if err != nil && r.Context().Err() == nil {
+	var slow *Error
+	if errors.As(err, &slow) || errors.Is(err, os.ErrDeadlineExceeded) {
 		s.log.Warn("client does not read its events, dropped", zap.Int32("pid", peer.PID), zap.Uint32("uid", peer.UID), zap.Error(err))
 	}
 	return nil, nil
