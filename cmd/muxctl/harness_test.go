@@ -215,7 +215,7 @@ func newLab(t *testing.T) *lab {
 	l.app.isTerminal = func(any) bool { return l.terminal }
 	l.app.columns = func(any) int { return l.width }
 	l.app.readPassword = func(string) (string, error) { return "", errors.New("no terminal") }
-	l.app.bus = func(context.Context) (bus, error) { return nil, errors.New("no session bus") }
+	l.app.bus = func(context.Context, chan<- struct{}) (bus, error) { return nil, errors.New("no session bus") }
 	l.app.workFactor = 10
 	l.app.lull, l.app.backoff = time.Millisecond, time.Millisecond
 	l.app.patience, l.app.grace = 50*time.Millisecond, 50*time.Millisecond

@@ -50,7 +50,7 @@ type app struct {
 
 	open   func(path string) api
 	socket func(ctx context.Context, addr string) (usbmuxd, error)
-	bus    func(ctx context.Context) (bus, error)
+	bus    func(ctx context.Context, renewed chan<- struct{}) (bus, error)
 	gather func(context.Context, doctor.Options) doctor.Facts
 
 	lookUp  func(query string) []explanation

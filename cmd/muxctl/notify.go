@@ -15,13 +15,23 @@ import (
 
 // bus is a desktop's notification service.
 type bus interface {
-	// notify raises a notification or replaces the one with an id that is not 0.
-	notify(replaces uint32, n notice) (id uint32, err error)
-	withdraw(id uint32) error
+	// notify raises a notification, or replaces one that is still shown.
+	notify(replaces ticket, n notice) (ticket, error)
+	// withdraw does nothing to one that is not shown any more.
+	withdraw(ticket) error
+	// lost reports whether a notification went with the service that showed it,
+	// not by the person's hand.
+	lost(ticket) bool
 	// markup reports whether the body is taken for markup.
 	markup() bool
+	// alive reports whether the bus can still be reached.
+	alive() bool
 	close()
 }
+
+// ticket stands for one notification of a bus; 0 is none. Unlike the service's
+// ids, tickets are not used twice.
+type ticket uint64
 
 // notice is what a notification says.
 type notice struct {
@@ -31,93 +41,119 @@ type notice struct {
 
 // notifier keeps one notification for each phone that waits for its owner.
 type notifier struct {
-	a   *app
-	ctx context.Context
+	a       *app
+	ctx     context.Context
+	renewed chan struct{} // a service has come, which shows nothing yet
+	stop    context.CancelFunc
+	wg      sync.WaitGroup
 
+	mu     sync.Mutex // guards the following, and calls of bus
 	bus    bus
 	shown  map[string]notification // by key of the device
 	failed bool                    // told that the desktop does not answer
 }
 
 type notification struct {
-	id    uint32
-	state string
-	said  notice
+	ticket ticket // 0 if there is none
+	said   notice
+	failed bool // the desktop did not take what is said
 }
 
 func newNotifier(a *app) *notifier {
-	return &notifier{a: a, shown: make(map[string]notification)}
+	return &notifier{a: a, renewed: make(chan struct{}, 1), shown: make(map[string]notification)}
 }
 
-// connect opens the session bus.
+// connect opens the session bus. The caller must call close.
 func (n *notifier) connect(ctx context.Context) error {
-	b, err := n.a.bus(ctx)
+	b, err := n.a.bus(ctx, n.renewed)
 	if err != nil {
 		return err
 	}
-	n.ctx, n.bus = ctx, b
+	n.bus = b
+	n.ctx, n.stop = context.WithCancel(ctx)
+	n.wg.Go(n.keep)
 	return nil
 }
 
 // close withdraws what is shown: nobody would any more.
 func (n *notifier) close() {
-	if n.bus == nil {
-		return
-	}
+	n.stop()
+	n.wg.Wait()
 	for _, s := range n.shown {
-		_ = n.bus.withdraw(s.id)
+		_ = n.bus.withdraw(s.ticket)
 	}
 	n.bus.close()
 }
 
+// keep raises everything again when the desktop's service starts late or anew.
+func (n *notifier) keep() {
+	for {
+		select {
+		case <-n.ctx.Done():
+			return
+		case <-n.renewed:
+		}
+		n.mu.Lock()
+		for k, s := range n.shown {
+			if n.bus.lost(s.ticket) || s.failed {
+				n.told(n.raise(k, s.ticket, s.said))
+			}
+		}
+		n.mu.Unlock()
+	}
+}
+
 // event raises, replaces or withdraws. A desktop that does not answer is told
-// once on stderr and tried again with the next event.
+// once on stderr, and tried again with the next event or when it comes.
 func (n *notifier) event(e control.Event) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	k := key(e.Device)
 	old, was := n.shown[k]
 	want, wanted := noticeOf(e.Device)
 	if e.Type == control.DeviceRemoved {
 		wanted = false
 	}
-	var err error
 	switch {
-	case wanted && was && old.state == e.Device.Trust && old.said == want:
-		return nil
+	case wanted && was && !old.failed && old.said == want:
 	case wanted:
-		said := want
-		if n.markup() {
-			said.body = escapeMarkup(said.body)
-		}
-		var id uint32
-		if id, err = n.notify(old.id, said); err == nil {
-			n.shown[k] = notification{id, e.Device.Trust, want}
-		}
+		n.told(n.raise(k, old.ticket, want))
 	case was:
 		delete(n.shown, k)
-		err = n.bus.withdraw(old.id)
+		n.told(n.bus.withdraw(old.ticket))
 	}
+	return nil
+}
+
+// raise shows what a device needs. A bus that was restarted is connected to
+// again.
+func (n *notifier) raise(k string, replaces ticket, what notice) error {
+	n.shown[k] = notification{replaces, what, true}
+	if !n.bus.alive() {
+		b, err := n.a.bus(n.ctx, n.renewed)
+		if err != nil {
+			return err
+		}
+		n.bus.close()
+		n.bus, replaces = b, 0
+	}
+	said := what
+	if n.bus.markup() {
+		said.body = escapeMarkup(said.body)
+	}
+	t, err := n.bus.notify(replaces, said)
+	if err != nil {
+		return err
+	}
+	n.shown[k] = notification{t, what, false}
+	return nil
+}
+
+func (n *notifier) told(err error) {
 	if err != nil && !n.failed {
 		fmt.Fprintf(n.a.stderr, "muxctl: the desktop does not take notifications: %v\n", err)
 	}
 	n.failed = err != nil
-	return nil
-}
-
-func (n *notifier) markup() bool { return n.bus.markup() }
-
-// notify tries once more on a new connection: the bus may have been restarted.
-func (n *notifier) notify(replaces uint32, what notice) (uint32, error) {
-	id, err := n.bus.notify(replaces, what)
-	if err == nil {
-		return id, nil
-	}
-	b, cerr := n.a.bus(n.ctx)
-	if cerr != nil {
-		return 0, err
-	}
-	n.bus.close()
-	n.bus = b
-	return n.bus.notify(0, what)
 }
 
 // noticeOf is what to tell of a device; false if nothing.
@@ -192,17 +228,30 @@ const busPatience = 5 * time.Second
 type desktop struct {
 	conn    *dbus.Conn
 	object  dbus.BusObject
+	renewed chan<- struct{}
 	signals chan *dbus.Signal
 	wg      sync.WaitGroup
 
 	mu     sync.Mutex // guards the following
-	gone   map[uint32]bool
+	last   ticket
+	shown  map[ticket]raised
+	gone   map[ticket]bool // with their service
 	asMark bool
 	known  bool // asMark is
+
+	replacedAt dbus.Sequence
+	closedAt   map[uint32]dbus.Sequence // during a call of Notify, else nil
 }
 
-// sessionBus connects to the user's session bus.
-func sessionBus(ctx context.Context) (bus, error) {
+// raised is a notification as the service knows it.
+type raised struct {
+	id uint32
+	at dbus.Sequence // of the reply
+}
+
+// sessionBus connects to the user's session bus. renewed gets a value when a
+// notification service takes its place on it.
+func sessionBus(ctx context.Context, renewed chan<- struct{}) (bus, error) {
 	// The connection outlives ctx: what is shown is withdrawn at the end.
 	conn, err := dbus.ConnectSessionBus(dbus.WithContext(context.WithoutCancel(ctx)))
 	if err != nil {
@@ -211,41 +260,86 @@ func sessionBus(ctx context.Context) (bus, error) {
 	d := &desktop{
 		conn:    conn,
 		object:  conn.Object(notifyName, notifyPath),
+		renewed: renewed,
 		signals: make(chan *dbus.Signal, 64),
-		gone:    make(map[uint32]bool),
+		shown:   make(map[ticket]raised),
+		gone:    make(map[ticket]bool),
 	}
+	conn.Signal(d.signals) // closed by conn.Close
+	d.wg.Go(d.listen)
 	for _, o := range [][]dbus.MatchOption{
 		{dbus.WithMatchInterface(notifyName), dbus.WithMatchMember("NotificationClosed"), dbus.WithMatchObjectPath(notifyPath)},
 		{dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, notifyName)},
 	} {
 		if err := conn.AddMatchSignalContext(ctx, o...); err != nil {
-			conn.Close()
+			d.close()
 			return nil, fmt.Errorf("listen on the session bus: %w", err)
 		}
 	}
-	conn.Signal(d.signals) // closed by conn.Close
-	d.wg.Go(d.listen)
 	return d, nil
 }
 
-// listen notes which notifications the person, or a new service, has done away
-// with: these ids must not be used again.
 func (d *desktop) listen() {
 	for s := range d.signals {
-		d.mu.Lock()
 		switch s.Name {
 		case notifyName + ".NotificationClosed":
 			if len(s.Body) > 0 {
-				if id, ok := s.Body[0].(uint32); ok && len(d.gone) < 4096 {
-					d.gone[id] = true
+				if id, ok := s.Body[0].(uint32); ok {
+					d.closed(id, s.Sequence)
 				}
 			}
 		case "org.freedesktop.DBus.NameOwnerChanged":
-			d.known = false
+			var name, before, after string
+			if dbus.Store(s.Body, &name, &before, &after) == nil {
+				d.replaced(s.Sequence)
+				if after != "" {
+					select {
+					case d.renewed <- struct{}{}:
+					default: // it is told already
+					}
+				}
+			}
 		}
-		d.mu.Unlock()
 	}
 }
+
+// closed notes that the person has done away with a notification.
+func (d *desktop) closed(id uint32, at dbus.Sequence) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closedAt != nil {
+		d.closedAt[id] = at // it may be the one whose reply is on the way
+	}
+	for t, r := range d.shown {
+		if r.id == id && r.at < at {
+			delete(d.shown, t)
+		}
+	}
+}
+
+// replaced notes that the service is another one, which knows no notification
+// from before and gives its ids to other programs.
+func (d *desktop) replaced(at dbus.Sequence) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.known, d.replacedAt = false, at
+	for t, r := range d.shown {
+		if r.at < at {
+			delete(d.shown, t)
+			d.gone[t] = true
+		}
+	}
+}
+
+func (d *desktop) lost(t ticket) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	lost := d.gone[t]
+	delete(d.gone, t) // it is raised anew
+	return lost
+}
+
+func (d *desktop) alive() bool { return d.conn.Connected() }
 
 // call is given up after a while: watching must go on.
 func (d *desktop) call(method string, args ...any) *dbus.Call {
@@ -281,12 +375,11 @@ const (
 	urgencyCritical byte = 2
 )
 
-func (d *desktop) notify(replaces uint32, n notice) (uint32, error) {
+func (d *desktop) notify(replaces ticket, n notice) (ticket, error) {
 	d.mu.Lock()
-	if d.gone[replaces] {
-		delete(d.gone, replaces)
-		replaces = 0
-	}
+	old := d.shown[replaces].id // 0 if it is not shown any more
+	delete(d.gone, replaces)
+	d.closedAt = make(map[uint32]dbus.Sequence)
 	d.mu.Unlock()
 	urgency := urgencyNormal
 	if n.urgent {
@@ -298,19 +391,37 @@ func (d *desktop) notify(replaces uint32, n notice) (uint32, error) {
 	}
 	var id uint32
 	const untilClosed = int32(0)
-	err := d.call("Notify", "muxctl", replaces, "phone", n.summary, n.body, []string{}, hints, untilClosed).Store(&id)
-	return id, err
+	call := d.call("Notify", "muxctl", old, "phone", n.summary, n.body, []string{}, hints, untilClosed)
+	err := call.Store(&id)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	closed := d.closedAt[id] > call.ResponseSequence
+	d.closedAt = nil
+	if err != nil {
+		return 0, err
+	}
+	delete(d.shown, replaces)
+	d.last++
+	switch {
+	case closed: // a person is seldom so quick, but "do not disturb" is
+	case d.replacedAt > call.ResponseSequence:
+		d.gone[d.last] = true
+	default:
+		d.shown[d.last] = raised{id, call.ResponseSequence}
+	}
+	return d.last, nil
 }
 
-func (d *desktop) withdraw(id uint32) error {
+func (d *desktop) withdraw(t ticket) error {
 	d.mu.Lock()
-	gone := d.gone[id]
-	delete(d.gone, id)
+	r, shown := d.shown[t]
+	delete(d.shown, t)
+	delete(d.gone, t)
 	d.mu.Unlock()
-	if gone {
+	if !shown {
 		return nil
 	}
-	return d.call("CloseNotification", id).Err
+	return d.call("CloseNotification", r.id).Err
 }
 
 func (d *desktop) close() {

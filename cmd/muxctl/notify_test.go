@@ -112,11 +112,38 @@ func privateBus(t *testing.T) *service {
 	return s
 }
 
+// captured has muxctl use the private bus; showing waits until it takes n
+// notifications for shown.
+func (l *lab) captured() (showing func(n int)) {
+	var mu sync.Mutex
+	var d *desktop
+	l.app.bus = func(ctx context.Context, renewed chan<- struct{}) (bus, error) {
+		b, err := sessionBus(ctx, renewed)
+		mu.Lock()
+		defer mu.Unlock()
+		d, _ = b.(*desktop)
+		return b, err
+	}
+	return func(n int) {
+		l.t.Helper()
+		await(l.t, fmt.Sprintf("%d notifications", n), func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			if d == nil {
+				return false
+			}
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			return len(d.shown) == n
+		})
+	}
+}
+
 func TestNotify(t *testing.T) {
 	s := privateBus(t)
 	l := newLab(t)
 	stop := l.serveControl()
-	l.app.bus = sessionBus
+	showing := l.captured()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan int, 1)
 	go func() {
@@ -145,12 +172,10 @@ func TestNotify(t *testing.T) {
 	logged(5)
 	l.hub.Put("b", bo())
 	logged(6)
-	// The person closes it: the next state is a new one, not a replacement. What
-	// comes second from the bus was sent second, so the signal is there by then.
+	// The person closes it: the next state is a new one, not a replacement.
+	showing(1)
 	s.dismiss(t, 3)
-	if err := s.conn.Object(notifyName, notifyPath).Call("org.freedesktop.DBus.Peer.Ping", 0).Err; err != nil {
-		t.Fatal(err)
-	}
+	showing(0)
 	l.hub.Put("b", in(bo(), trust.PasscodeAwaited, "", "Enter it."))
 	logged(7)
 	cancel()
@@ -172,30 +197,96 @@ func TestNotify(t *testing.T) {
 	}
 }
 
+// TestNotifyServiceRestarts asserts that a service that comes late, or in the
+// place of another, shows what is to be done, but not what was clicked away.
+func TestNotifyServiceRestarts(t *testing.T) {
+	s := privateBus(t)
+	name := func(own bool) {
+		t.Helper()
+		var err error
+		if own {
+			_, err = s.conn.RequestName(notifyName, dbus.NameFlagDoNotQueue)
+		} else {
+			_, err = s.conn.ReleaseName(notifyName)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	name(false)
+	l := newLab(t)
+	l.serveControl()
+	showing := l.captured()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan int, 1)
+	go func() {
+		code, _, _ := l.runContext(ctx, "watch", "--notify")
+		done <- code
+	}()
+	logged := func(n int) {
+		t.Helper()
+		await(t, fmt.Sprintf("%d calls", n), func() bool { return len(s.lines()) >= n })
+	}
+	l.hub.Put("b", bo())
+	await(t, "a complaint", func() bool { return strings.Contains(l.errOut.String(), "does not take notifications") })
+	name(true)
+	logged(1)
+	l.hub.Put("a", in(anna(), trust.Locked, "", "Unlock it."))
+	showing(2)
+	s.dismiss(t, 1)
+	showing(1)
+	s.mu.Lock()
+	s.next = 10 // another service gives other ids
+	s.mu.Unlock()
+	name(false)
+	name(true)
+	logged(3)
+	l.hub.Put("a", in(anna(), trust.DialogShown, "", "Tap Trust."))
+	logged(4)
+	l.hub.Remove("b")
+	cancel()
+	if code := <-done; code != exitOK {
+		t.Errorf("watch = %d, %q", code, l.errOut.String())
+	}
+	want := []string{
+		"notify 1 0 Tap Trust on your iPad | Bo: On the iPad, tap Trust and then enter its passcode. | 1",
+		"notify 2 0 Unlock your iPhone and tap Trust | Anna’s iPhone: Unlock it. | 1",
+		"notify 11 0 Unlock your iPhone and tap Trust | Anna’s iPhone: Unlock it. | 1",
+		"notify 11 11 Tap Trust on your iPhone | Anna’s iPhone: Tap Trust. | 1",
+		"close 11",
+	}
+	if got := s.lines(); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("the desktop was told\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
 // fakeBus fails as told.
 type fakeBus struct {
 	fail  error
+	dead  bool
 	calls []string
 }
 
-func (b *fakeBus) notify(replaces uint32, n notice) (uint32, error) {
+func (b *fakeBus) notify(replaces ticket, n notice) (ticket, error) {
 	if b.fail != nil {
 		return 0, b.fail
 	}
 	b.calls = append(b.calls, fmt.Sprintf("notify %d %s", replaces, n.summary))
 	return 7, nil
 }
-func (b *fakeBus) withdraw(id uint32) error {
+func (b *fakeBus) withdraw(id ticket) error {
 	b.calls = append(b.calls, fmt.Sprintf("close %d", id))
 	return b.fail
 }
-func (b *fakeBus) markup() bool { return false }
-func (b *fakeBus) close()       {}
+func (b *fakeBus) lost(ticket) bool { return false }
+func (b *fakeBus) alive() bool      { return !b.dead }
+func (b *fakeBus) markup() bool     { return false }
+func (b *fakeBus) close()           { b.calls = append(b.calls, "end") }
 
 func TestNotifyWithoutService(t *testing.T) {
 	l := newLab(t)
 	b := &fakeBus{fail: errors.New("no such name")}
-	l.app.bus = func(context.Context) (bus, error) { return b, nil }
+	l.app.bus = func(context.Context, chan<- struct{}) (bus, error) { return b, nil }
 	n := newNotifier(l.app)
 	if err := n.connect(t.Context()); err != nil {
 		t.Fatal(err)
@@ -212,8 +303,15 @@ func TestNotifyWithoutService(t *testing.T) {
 	if err := n.event(control.Event{Type: control.DeviceChanged, Device: bo()}); err != nil {
 		t.Fatal(err)
 	}
+	// The bus itself is restarted.
+	b.dead = true
+	fresh := &fakeBus{}
+	l.app.bus = func(context.Context, chan<- struct{}) (bus, error) { return fresh, nil }
+	if err := n.event(control.Event{Type: control.DeviceChanged, Device: in(bo(), trust.PasscodeAwaited, "", "Enter it.")}); err != nil {
+		t.Fatal(err)
+	}
 	n.close()
-	if got := fmt.Sprint(b.calls); got != "[notify 0 Tap Trust on your iPad close 7]" {
+	if got := fmt.Sprint(b.calls, fresh.calls); got != "[notify 0 Tap Trust on your iPad end] [notify 0 Enter the passcode on your iPad close 7 end]" {
 		t.Errorf("calls %s", got)
 	}
 }

@@ -35,11 +35,11 @@ SIGTERM.`,
 			show := a.showEvent
 			if notify {
 				n := newNotifier(a)
-				defer n.close()
-				show = n.event
 				if err := n.connect(ctx); err != nil {
 					return err
 				}
+				defer n.close()
+				show = n.event
 			}
 			err := a.watch(ctx, a.api(), show)
 			if errors.Is(err, context.Canceled) {
