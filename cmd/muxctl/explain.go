@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -39,9 +38,8 @@ and the trust states of this project.`,
 				}
 				all = append(all, found...)
 			}
-			if whole := strings.Join(args, " "); len(missed) > 0 && len(args) > 1 {
-				// "Result 3", or a line of a log, without quotes.
-				if found := a.lookUp(whole); len(found) > 0 {
+			if isLine(args, missed) {
+				if found := a.lookUp(strings.Join(args, " ")); len(found) > 0 {
 					all, missed = found, nil
 				}
 			}
@@ -69,6 +67,25 @@ and the trust states of this project.`,
 	}
 }
 
+// isLine reports whether arguments are "Result 3" or a line of a log without
+// quotes, not queries some of which are misspelt.
+func isLine(args, missed []string) bool {
+	if len(missed) == 0 || len(args) == 1 {
+		return false
+	}
+	if len(args) > 2 && 2*len(missed) > len(args) {
+		return true
+	}
+	for _, word := range missed {
+		switch strings.ToLower(strings.Trim(word, ":;,.!()[]")) {
+		case "", "error", "code", "errorcode", "result", "status", "state", "number", "failed", "usbmuxd", "lockdownd", "lockdown":
+		default:
+			return false
+		}
+	}
+	return true
+}
+
 func (a *app) tellNearest(query string) {
 	line := fmt.Sprintf("muxctl: nothing is known of %q", oneLine(query))
 	if near := a.nearest(query); len(near) > 0 {
@@ -83,7 +100,7 @@ func protect(args []string) []string {
 	out := slices.Clone(args)
 	i := slices.Index(out, "explain")
 	for ; i >= 0 && i < len(out); i++ {
-		if _, err := strconv.Atoi(out[i]); err == nil && strings.HasPrefix(out[i], "-") {
+		if a := out[i]; len(a) > 1 && a[0] == '-' && '0' <= a[1] && a[1] <= '9' { // "-17", also "-17." of a log
 			out[i] = " " + out[i]
 		}
 	}

@@ -196,6 +196,9 @@ func TestExplain(t *testing.T) {
 		{"0xE8000065", exitOK, "mobile device"},
 		{"dialog-shown locked", exitOK, "dialog-shown"},
 		{"Result 3", exitOK, "Result 3"},
+		{"error code: -17", exitOK, "PasswordProtected"},
+		{"ERROR: Could not connect to lockdownd: -17.", exitOK, "PasswordProtected"},
+		{"0xE8000065 Pasword", exitFailed, `nothing is known of "Pasword"`},
 		{"PasswordProtekted", exitFailed, "did you mean PasswordProtected"},
 		{"gibberishandnonsense", exitFailed, "nothing is known of"},
 	} {
