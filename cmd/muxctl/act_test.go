@@ -326,6 +326,28 @@ func TestWatchGolden(t *testing.T) {
 	}
 }
 
+// TestWatchNews asserts that a person is not told the same twice.
+func TestWatchNews(t *testing.T) {
+	l := newLab(t)
+	show := news(l.app.showEvent)
+	more := anna()
+	more.Capacity = ptr(uint64(256e9))
+	for _, e := range []control.Event{
+		{Type: control.DeviceAdded, Device: anna(), Time: noon},
+		{Type: control.DeviceChanged, Device: more, Time: noon},
+		{Type: control.DeviceChanged, Device: in(anna(), trust.Expiring, "", "Use it."), Time: noon},
+		{Type: control.DeviceRemoved, Device: anna(), Time: noon},
+		{Type: control.DeviceAdded, Device: in(anna(), trust.Expiring, "", "Use it."), Time: noon},
+	} {
+		if err := show(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := strings.Count(l.out.String(), "\n"); got != 4 {
+		t.Errorf("%d lines, want 4:\n%s", got, l.out.String())
+	}
+}
+
 // TestWatchRestart has the daemon restart with one phone gone, one changed and
 // one as before.
 func TestWatchRestart(t *testing.T) {

@@ -150,6 +150,12 @@ func TestPlainDaemon(t *testing.T) {
 			t.Errorf("records show %s = %d, %q, %q", ref, code, out, errOut)
 		}
 	}
+	if code, out, _ := l.run("records", "show", "anna", "--json"); code != exitOK || !strings.Contains(out, `"saved": null`) || !strings.Contains(out, `"host_id": "h"`) {
+		t.Errorf("records show --json = %d, %q", code, out)
+	}
+	if code, out, _ := l.run("list", "--json"); code != exitOK || strings.Count(out, `"since": null`) != 2 || !strings.Contains(out, annaUDID) {
+		t.Errorf("list --json = %d, %q", code, out)
+	}
 	if code, _, errOut := l.run("records", "show", boUDID); code != exitNoSuch || !strings.Contains(errOut, "no pair record") {
 		t.Errorf("records show = %d, %q", code, errOut)
 	}

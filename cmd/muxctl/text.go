@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"gomuxd/control"
 	"gomuxd/lockdown/trust"
 )
 
@@ -225,12 +226,40 @@ func days(n int) string {
 	return fmt.Sprintf("in about %d days", n)
 }
 
+// forJSON has a time that is not known be null, where the types of package
+// control have no way to say so. A daemon without a control socket gives none.
+func forJSON(v any) any {
+	switch v := v.(type) {
+	case []control.Device:
+		all := make([]any, len(v))
+		for i, d := range v {
+			all[i] = forJSON(d)
+		}
+		return all
+	case control.Device:
+		if v.Since.IsZero() {
+			return struct {
+				control.Device
+				Since *time.Time `json:"since"`
+			}{Device: v}
+		}
+	case control.Record:
+		if v.Saved.IsZero() {
+			return struct {
+				control.Record
+				Saved *time.Time `json:"saved"`
+			}{Record: v}
+		}
+	}
+	return v
+}
+
 // printJSON prints a value for programs.
 func (a *app) printJSON(v any) error {
 	e := json.NewEncoder(a.stdout)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(v)
+	return e.Encode(forJSON(v))
 }
 
 // printLine prints a value as one line of JSON.

@@ -17,8 +17,8 @@ func (a *app) watchCommand() *cobra.Command {
 		Use:   "watch",
 		Short: "Show devices coming, going and changing, as it happens",
 		Long: `Watch prints a line for every device that is plugged in, and one for every change
-of it. With --json each is an event: its type (added, changed, removed), the
-device and the time.
+of its name, its trust or what is to be done. With --json each event is a line,
+also of other changes: its type (added, changed, removed), the device and the time.
 
 With --notify it tells the desktop instead, by notifications that are raised when
 a device waits for its owner, follow what is to be done, and go away when it is
@@ -40,6 +40,8 @@ SIGTERM.`,
 				}
 				defer n.close()
 				show = n.event
+			} else if !a.json {
+				show = news(show)
 			}
 			err := a.watch(ctx, a.api(), show)
 			if errors.Is(err, context.Canceled) {
@@ -130,6 +132,24 @@ func merge(known map[string]control.Device, fresh *map[string]bool, e control.Ev
 	}
 	known[k] = e.Device
 	return []control.Event{e}
+}
+
+// news leaves out changes that would show as the line before: of the capacity
+// or the time of last use, for example.
+func news(show func(control.Event) error) func(control.Event) error {
+	said := make(map[string]string)
+	return func(e control.Event) error {
+		k, line := key(e.Device), fmt.Sprintf("%q %q %q", title(e.Device), e.Device.Trust, e.Device.NextStep)
+		switch {
+		case e.Type == control.DeviceRemoved:
+			delete(said, k)
+		case e.Type == control.DeviceChanged && said[k] == line:
+			return nil
+		default:
+			said[k] = line
+		}
+		return show(e)
+	}
 }
 
 // showEvent prints an event as one line.
