@@ -140,8 +140,9 @@ func boRecord() control.Record {
 
 // memRecords is a store of records behind the usbmuxd socket.
 type memRecords struct {
-	mu sync.Mutex
-	m  map[string][]byte
+	mu     sync.Mutex
+	m      map[string][]byte
+	forget bool // what is saved is set aside at once
 }
 
 func (r *memRecords) Read(id string) ([]byte, error) {
@@ -156,7 +157,9 @@ func (r *memRecords) Read(id string) ([]byte, error) {
 func (r *memRecords) Save(id string, data []byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.m[id] = bytes.Clone(data)
+	if !r.forget {
+		r.m[id] = bytes.Clone(data)
+	}
 	return nil
 }
 

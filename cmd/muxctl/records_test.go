@@ -177,6 +177,12 @@ func TestExportImport(t *testing.T) {
 		t.Errorf("import of what is not in it = %d, %q", code, errOut)
 	}
 
+	// The phone has forgotten this one, which the daemon finds out at once.
+	to.records.m, to.records.forget = map[string][]byte{}, true
+	if code, _, errOut := to.run("records", "import", file, annaUDID, "-i", keyFile); code != exitRefused || !strings.Contains(errOut, "does not know it any more") {
+		t.Errorf("import of a forgotten record = %d, %q", code, errOut)
+	}
+	to.records.forget = false
 	// What is here stays, unless forced.
 	other := record(t, "OTHER", hostBUID, true)
 	to.records.m[boUDID] = record(t, "BO", "other", true)

@@ -346,6 +346,9 @@ func (a *app) bringOne(ctx context.Context, s usbmuxd, r exported, own, theirs s
 		return imported{}, err
 	}
 	now, err := s.ReadPairRecord(ctx, r.UDID)
+	if errors.Is(err, fs.ErrNotExist) {
+		return imported{}, codef(exitRefused, "the daemon took the record, tried it and set it aside: the device does not know it any more; ask for trust anew with \"muxctl trust %s\"", r.UDID)
+	}
 	if err != nil {
 		return imported{}, fmt.Errorf("read it back: %w", err)
 	}
