@@ -59,6 +59,7 @@ type app struct {
 	patience time.Duration // for a phone or daemon that has gone, in trust
 	lull     time.Duration // between looks at what tells nothing by itself
 	grace    time.Duration // for a phone that still says no, after asking again
+	trial    time.Duration // for the daemon to try an imported record
 	backoff  time.Duration // first pause before connecting again
 	look     time.Duration // for an answer of the daemon
 	act      time.Duration // for it to do something with a phone or the disk
@@ -109,6 +110,7 @@ func newApp() *app {
 		patience:   30 * time.Second,
 		lull:       250 * time.Millisecond,
 		grace:      15 * time.Second,
+		trial:      2 * time.Second,
 		backoff:    time.Second,
 		look:       10 * time.Second,
 		act:        time.Minute,

@@ -18,6 +18,7 @@ import (
 	"filippo.io/age"
 
 	"gomuxd/control"
+	"gomuxd/lockdown/trust"
 	"gomuxd/plist"
 )
 
@@ -177,7 +178,10 @@ func TestExportImport(t *testing.T) {
 		t.Errorf("import of what is not in it = %d, %q", code, errOut)
 	}
 
-	// The phone has forgotten this one, which the daemon finds out at once.
+	// The phone has forgotten this one, which the daemon soon finds out.
+	to.serveControl()
+	to.attach(annaUDID, "Anna")
+	to.hub.Put("a", in(anna(), trust.Connecting, "", ""))
 	to.records.m, to.records.forget = map[string][]byte{}, true
 	if code, _, errOut := to.run("records", "import", file, annaUDID, "-i", keyFile); code != exitRefused || !strings.Contains(errOut, "does not know it any more") {
 		t.Errorf("import of a forgotten record = %d, %q", code, errOut)

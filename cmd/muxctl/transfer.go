@@ -345,7 +345,7 @@ func (a *app) bringOne(ctx context.Context, s usbmuxd, r exported, own, theirs s
 	if err := s.SavePairRecord(ctx, r.UDID, r.Record, id); err != nil {
 		return imported{}, err
 	}
-	now, err := s.ReadPairRecord(ctx, r.UDID)
+	now, err := a.tried(ctx, s, r.UDID, id != 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return imported{}, codef(exitRefused, "the daemon took the record, tried it and set it aside: the device does not know it any more; ask for trust anew with \"muxctl trust %s\"", r.UDID)
 	}
@@ -356,4 +356,21 @@ func (a *app) bringOne(ctx context.Context, s usbmuxd, r exported, own, theirs s
 		return imported{}, errors.New("the daemon says that it has saved the record, but gives another one")
 	}
 	return imported{r.UDID, "saved", "saved"}, nil
+}
+
+// tried returns a record as it is once the daemon has tried it with the device,
+// if that is here. The C daemon does not try.
+func (a *app) tried(ctx context.Context, s usbmuxd, udid string, here bool) ([]byte, error) {
+	short, cancel := context.WithTimeout(ctx, a.trial)
+	defer cancel()
+	for {
+		data, err := s.ReadPairRecord(ctx, udid)
+		if err != nil || !here {
+			return data, err
+		}
+		d, derr := a.api().Device(short, udid)
+		if derr != nil || good(d) || !pause(short, a.lull) {
+			return data, nil
+		}
+	}
 }
