@@ -77,8 +77,12 @@ func (s *Server) findRecord(records []Record, ref string) (Record, error) {
 	if !errors.As(err, &e) || e.Code != CodeNoRecord {
 		return record, err
 	}
-	if _, d, ferr := s.hub.Find(ref); ferr == nil && d.UDID != nil {
+	_, d, ferr := s.hub.Find(ref)
+	switch {
+	case ferr == nil && d.UDID != nil:
 		return findRecord(records, *d.UDID)
+	case errors.As(ferr, &e) && e.Code == CodeAmbiguous:
+		return record, ferr
 	}
 	return record, err
 }

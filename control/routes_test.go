@@ -46,6 +46,7 @@ func TestRoutes(t *testing.T) {
 		{name: "record by name", method: "GET", path: "/v1/records/anna's%20iphone", status: 200, has: `"host_id":"H1"`},
 		{name: "no record", method: "GET", path: "/v1/records/0123", status: 404, code: CodeNoRecord},
 		{name: "ambiguous record", method: "GET", path: "/v1/records/0000", status: 409, code: CodeAmbiguous},
+		{name: "record of an ambiguous phone", method: "GET", path: "/v1/records/An", status: 409, code: CodeAmbiguous},
 		{name: "untrust the absent", method: "POST", path: "/v1/records/00008030/untrust", status: 200, calls: "untrust " + gonesUDID},
 		{name: "untrust the unknown", method: "POST", path: "/v1/records/" + oldUDID + "/untrust", status: 200, calls: "untrust " + oldUDID},
 		{name: "untrust nobody", method: "POST", path: "/v1/records/0001/untrust", status: 404, code: CodeNoRecord},
