@@ -23,8 +23,8 @@ func Ladder(class, version string) []Remedy {
 	if menu := resetMenu(v); menu != "" {
 		ladder = append(ladder,
 			Remedy{"reset location and privacy", menu + " > Reset Location & Privacy.", "Every computer loses trust, and apps ask anew for location, photos and the like."},
-			Remedy{"reset network settings", menu + " > Reset Network Settings.", "Wi-Fi networks with their passwords, VPN settings and Bluetooth pairings are lost, too."},
-			Remedy{"reset all settings", menu + " > Reset All Settings.", "All settings go back to how they came; data and apps stay."},
+			Remedy{"reset network settings", menu + " > Reset Network Settings.", "Wi-Fi networks with their passwords and VPN settings are lost, too, and every computer loses trust."},
+			Remedy{"reset all settings", menu + " > Reset All Settings.", "All settings go back to how they came, with all that the two resets above take; data and apps stay."},
 			Remedy{"erase", "Make a backup and see that it is complete, then " + eraseIn(v) + ".", "Everything on the " + v.device + " that is not in the backup, and some hours."})
 		return ladder
 	}
