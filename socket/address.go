@@ -9,13 +9,14 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"gomuxd/socket/address"
 )
 
 // Errors of Listen that call for an action of the user's.
@@ -23,15 +24,12 @@ var (
 	ErrInUse       = errors.New("socket is in use")
 	ErrNotSocket   = errors.New("not a socket")
 	ErrNotLoopback = errors.New("not a loopback address")
-	ErrAddress     = errors.New("malformed socket address")
+	ErrAddress     = address.ErrMalformed
 )
 
 // defaultMode is a Unix socket's mode if none is asked for: clients run as
 // ordinary users.
 const defaultMode = 0o666
-
-// maxPath is the longest path of a Unix socket in bytes. Source: unix(7).
-const maxPath = 107
 
 // Listen opens a listening socket at addr, which is one of
 //
@@ -54,7 +52,7 @@ func ListenAnywhere(addr string, mode fs.FileMode) (net.Listener, error) {
 }
 
 func listen(addr string, mode fs.FileMode, loopbackOnly bool) (net.Listener, error) {
-	network, address, err := parseAddress(addr)
+	network, place, err := address.Parse(addr)
 	if err != nil {
 		return nil, err
 	}
@@ -62,21 +60,21 @@ func listen(addr string, mode fs.FileMode, loopbackOnly bool) (net.Listener, err
 		if mode == 0 {
 			mode = defaultMode
 		}
-		l, err := listenUnix(address, mode.Perm())
+		l, err := listenUnix(place, mode.Perm())
 		if err != nil {
-			return nil, fmt.Errorf("listen on %s: %w", address, err)
+			return nil, fmt.Errorf("listen on %s: %w", place, err)
 		}
 		return l, nil
 	}
 	if loopbackOnly {
-		if err := loopback(address); err != nil {
-			return nil, fmt.Errorf("listen on %s: %w", address, err)
+		if err := loopback(place); err != nil {
+			return nil, fmt.Errorf("listen on %s: %w", place, err)
 		}
 	}
-	l, err := net.Listen("tcp", address)
+	l, err := net.Listen("tcp", place)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("listen on %s: %w; choose another port, or stop the program that has it: ss -ltnp 'sport = :%s'",
-			address, ErrInUse, address[strings.LastIndexByte(address, ':')+1:])
+			place, ErrInUse, place[strings.LastIndexByte(place, ':')+1:])
 	}
 	return l, err
 }
@@ -84,56 +82,15 @@ func listen(addr string, mode fs.FileMode, loopbackOnly bool) (net.Listener, err
 // CheckAddress returns an error that wraps ErrAddress unless addr is an address
 // that Listen can read.
 func CheckAddress(addr string) error {
-	_, _, err := parseAddress(addr)
+	_, _, err := address.Parse(addr)
 	return err
 }
 
 // UnixPath is the path of a Unix socket's address; ok is false for another
 // address, or none.
 func UnixPath(addr string) (path string, ok bool) {
-	network, path, err := parseAddress(addr)
+	network, path, err := address.Parse(addr)
 	return path, err == nil && network == "unix"
-}
-
-// parseAddress splits an address as clients write it into a network and an
-// address for package net.
-func parseAddress(addr string) (network, address string, err error) {
-	rest := addr
-	for _, prefix := range []string{"unix://", "unix:"} {
-		if len(rest) >= len(prefix) && strings.EqualFold(rest[:len(prefix)], prefix) {
-			return unixAddress(addr, rest[len(prefix):])
-		}
-	}
-	if len(rest) >= 6 && strings.EqualFold(rest[:6], "tcp://") {
-		rest = rest[6:]
-	} else if strings.ContainsRune(rest, '/') || !strings.ContainsRune(rest, ':') {
-		return unixAddress(addr, rest)
-	}
-	i := strings.LastIndexByte(rest, ':')
-	if i < 0 {
-		return "", "", fmt.Errorf("%w %q: no port; write host:port", ErrAddress, addr)
-	}
-	host, port := rest[:i], rest[i+1:]
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return "", "", fmt.Errorf("%w %q: port %q is no number from 1 to 65535", ErrAddress, addr, port)
-	}
-	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
-		host = host[1 : len(host)-1]
-	}
-	if strings.ContainsAny(host, "[]") {
-		return "", "", fmt.Errorf("%w %q: write an IPv6 address as [address]:port", ErrAddress, addr)
-	}
-	return "tcp", net.JoinHostPort(host, port), nil
-}
-
-func unixAddress(addr, path string) (network, address string, err error) {
-	switch {
-	case path == "" || strings.ContainsRune(path, 0):
-		return "", "", fmt.Errorf("%w %q: no path", ErrAddress, addr)
-	case len(path) > maxPath:
-		return "", "", fmt.Errorf("%w %q: a socket's path has at most %d bytes", ErrAddress, addr, maxPath)
-	}
-	return "unix", path, nil
 }
 
 // loopback checks that address, a host and port, can be reached from this

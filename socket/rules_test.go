@@ -349,36 +349,6 @@ func testRecreation(t *testing.T) {
 	}
 }
 
-func TestParseAddress(t *testing.T) {
-	for _, tt := range []struct{ in, network, address string }{
-		{"UNIX:/run/usbmuxd", "unix", "/run/usbmuxd"},
-		{"unix:///run/usbmuxd", "unix", "/run/usbmuxd"},
-		{"/run/usbmuxd", "unix", "/run/usbmuxd"},
-		{"/run/a:27015", "unix", "/run/a:27015"},
-		{"./usbmuxd", "unix", "./usbmuxd"},
-		{"usbmuxd.sock", "unix", "usbmuxd.sock"},
-		{"127.0.0.1:27015", "tcp", "127.0.0.1:27015"},
-		{"tcp://127.0.0.1:27015", "tcp", "127.0.0.1:27015"},
-		{"[::1]:27015", "tcp", "[::1]:27015"},
-		{"::1:27015", "tcp", "[::1]:27015"},
-		{"localhost:1", "tcp", "localhost:1"},
-		{"", "", ""},
-		{"UNIX:", "", ""},
-		{"tcp://host", "", ""},
-		{"host:", "", ""},
-		{"host:0", "", ""},
-		{"host:65536", "", ""},
-		{"host:http", "", ""},
-		{"[::1:27015", "", ""},
-		{"/" + strings.Repeat("x", 107), "", ""},
-	} {
-		network, address, err := parseAddress(tt.in)
-		if network != tt.network || address != tt.address || (tt.network == "") != errors.Is(err, ErrAddress) {
-			t.Errorf("%q: %q %q %v, want %q %q", tt.in, network, address, err, tt.network, tt.address)
-		}
-	}
-}
-
 // A socket whose owner is alive but too busy to accept is not stale.
 func TestListenOnFullBacklog(t *testing.T) {
 	noLeaks(t)

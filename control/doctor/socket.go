@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 
+	"gomuxd/socket/address"
 	"gomuxd/socket/client"
 )
 
@@ -15,7 +16,7 @@ const maxListed = 1024
 // socket looks at the socket that clients connect to, and at who answers.
 func (g *gatherer) socket(ctx context.Context) {
 	s := &g.f.Socket
-	network, addr, err := client.ParseAddress(g.o.Socket)
+	network, addr, err := address.Parse(g.o.Socket)
 	if err != nil {
 		s.Path, s.Error = g.o.Socket, err.Error()
 		return

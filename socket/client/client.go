@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"gomuxd/socket/address"
 )
 
 // Device is a device that a daemon lists.
@@ -65,15 +67,15 @@ type Client struct {
 	idle net.Conn // of Dial, for the first request
 }
 
-// Dial connects to the daemon at addr, whose forms ParseAddress tells; if it is
+// Dial connects to the daemon at addr, whose forms address.Parse tells; if it is
 // empty to that of AddressEnv, else to DefaultAddress. Its error wraps
 // ErrNoDaemon if nobody listens there. The caller must Close the Client.
 func Dial(ctx context.Context, addr string) (*Client, error) {
-	network, address, err := ParseAddress(Address(addr))
+	network, place, err := address.Parse(Address(addr))
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{network: network, address: address}
+	c := &Client{network: network, address: place}
 	if c.idle, err = c.dial(ctx); err != nil {
 		return nil, err
 	}

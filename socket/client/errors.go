@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+
+	"gomuxd/socket/address"
 )
 
 var (
@@ -14,7 +16,7 @@ var (
 	ErrProtocol = errors.New("not the usbmuxd protocol")
 
 	// ErrAddress is wrapped if an address cannot be read.
-	ErrAddress = errors.New("malformed socket address")
+	ErrAddress = address.ErrMalformed
 )
 
 // ResultError is a daemon's refusal: the Number of a Result that is not 0. It
