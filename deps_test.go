@@ -47,7 +47,11 @@ var arrows = map[string]struct {
 var externals = map[string]struct{ by, why string }{
 	"howett.net/plist":        {"plist", "unsafe on hostile input without the guard"},
 	"github.com/google/gousb": {"usb", "the only package that touches libusb"},
-	"github.com/spf13/pflag":  {"cmd/", "flags belong to commands"},
+	"github.com/spf13/":       {"cmd/", "flags belong to commands"},
+	"github.com/godbus/":      {"cmd/muxctl", "only the tool speaks to a desktop"},
+	"filippo.io/":             {"cmd/muxctl", "only exports are sealed"},
+	"github.com/smallstep/":   {"lockdown", "supervisors sign there"},
+	"software.sslmate.com/":   {"lockdown", "their identities are read there"},
 	"github.com/coreos/":      {"cmd/", "so does systemd"},
 	"go.uber.org/zap/zaptest": {"-", "not in programs"},
 	"C":                       {"-", "no cgo of our own"},

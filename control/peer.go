@@ -8,15 +8,17 @@ import (
 	"os/user"
 	"slices"
 	"strconv"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 // Peer is who opened a connection, as the kernel noted it then.
 type Peer struct {
-	PID int32
-	UID uint32
-	GID uint32
+	PID    int32
+	UID    uint32
+	GID    uint32
+	Groups []uint32 // supplementary; nil where the kernel does not tell (before Linux 4.13)
 }
 
 // stranger is the uid of a peer of whom nothing is known. The kernel gives it to
@@ -34,16 +36,37 @@ func kernelPeer(conn net.Conn) (Peer, error) {
 		return Peer{}, fmt.Errorf("peer: %w", err)
 	}
 	var cred *unix.Ucred
+	var groups []uint32
 	var optErr error
 	if err := raw.Control(func(fd uintptr) {
 		cred, optErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+		groups = peerGroups(fd)
 	}); err != nil {
 		return Peer{}, fmt.Errorf("peer: %w", err)
 	}
 	if optErr != nil {
 		return Peer{}, fmt.Errorf("peer: %w", optErr)
 	}
-	return Peer{PID: cred.Pid, UID: cred.Uid, GID: cred.Gid}, nil
+	return Peer{PID: cred.Pid, UID: cred.Uid, GID: cred.Gid, Groups: groups}, nil
+}
+
+// peerGroups asks for the supplementary groups of who opened the socket. A
+// service may have some that the user database does not know.
+func peerGroups(fd uintptr) []uint32 {
+	groups := make([]uint32, 32)
+	for {
+		size := uint32(len(groups)) * 4 // bytes; the kernel says how many there are
+		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_PEERGROUPS,
+			uintptr(unsafe.Pointer(unsafe.SliceData(groups))), uintptr(unsafe.Pointer(&size)), 0)
+		switch {
+		case errno == 0:
+			return groups[:size/4]
+		case errno == unix.ERANGE && int(size/4) > len(groups):
+			groups = make([]uint32, size/4)
+		default:
+			return nil
+		}
+	}
 }
 
 // privileged reports whether p is root or runs as the daemon does.
@@ -52,8 +75,8 @@ func (p Peer) privileged() bool {
 }
 
 // operator reports whether p may act: root, the daemon's own user and the
-// members of group. Groups are those that the user database has for the uid, not
-// those of the process, whose id may be someone else's by now.
+// members of group, as the kernel noted them when the connection was opened, or
+// as the user database has them by now.
 func (p Peer) operator(group string) bool {
 	if p.UID == stranger {
 		return false
@@ -65,7 +88,8 @@ func (p Peer) operator(group string) bool {
 	if err != nil {
 		return false
 	}
-	if strconv.FormatUint(uint64(p.GID), 10) == gid {
+	is := func(id uint32) bool { return strconv.FormatUint(uint64(id), 10) == gid }
+	if is(p.GID) || slices.ContainsFunc(p.Groups, is) {
 		return true
 	}
 	u, err := user.LookupId(strconv.FormatUint(uint64(p.UID), 10))

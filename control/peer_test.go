@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -26,6 +27,7 @@ func TestIdentities(t *testing.T) {
 		{name: "the daemon's user", peer: Peer{UID: uint32(os.Geteuid()), GID: nobody}, may: true},
 		{name: "primary group by gid", peer: Peer{UID: nobody, GID: 4321}, group: "4321", may: true},
 		{name: "primary group by name", peer: Peer{UID: nobody, GID: 0}, group: "root", may: true},
+		{name: "supplementary group", peer: Peer{UID: nobody, GID: 4320, Groups: []uint32{1, 4321}}, group: "4321", may: true},
 		{name: "another group", peer: Peer{UID: nobody, GID: 4320}, group: "4321", says: "group 4321 may do this, and you are uid 2147483641"},
 		{name: "no such group", peer: Peer{UID: nobody, GID: 1}, group: "no-such-group", says: "there is no group no-such-group"},
 		{name: "unknown", err: errors.ErrUnsupported, group: "4321", says: "sudo muxctl"},
@@ -118,7 +120,15 @@ func TestKernelPeer(t *testing.T) {
 	if err := <-served; err != nil {
 		t.Error(err)
 	}
-	if want := (Peer{int32(os.Getpid()), uint32(os.Getuid()), uint32(os.Getgid())}); seen != want {
+	groups, err := os.Getgroups()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Peer{PID: int32(os.Getpid()), UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Groups: []uint32{}}
+	for _, g := range groups {
+		want.Groups = append(want.Groups, uint32(g))
+	}
+	if !reflect.DeepEqual(seen, want) {
 		t.Errorf("peer %+v, want %+v", seen, want)
 	}
 	if _, err := kernelPeer(nil); !errors.Is(err, errors.ErrUnsupported) {
