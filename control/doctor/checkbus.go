@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"gomuxd/lockdown/trust"
@@ -45,6 +46,9 @@ func (j *judge) cable() {
 			}
 			found += " Other Apple devices: " + list(others) + "."
 		}
+		for _, f := range j.f.OverCurrent {
+			found += fmt.Sprintf(" Port %s has cut the power %s: a damaged cable or socket does that.", name(f.Port), times(f.Times))
+		}
 		j.add(CheckCable, Problem, CannotTell, found,
 			"Nothing is plugged in, or the cable has no data lines: such a cable charges the phone but shows nothing to a computer, so the two cannot be told apart from here.",
 			"Plug the phone in, directly into this computer, with a cable that is known to carry data. If it charges and still does not show here, the cable is the first suspect, then the port, then dirt in the phone's socket.")
@@ -76,6 +80,15 @@ func (j *judge) charging(p phone) {
 	}
 }
 
+const overCurrentMeans = "Something drew more current than a port may give: a damaged cable, a socket with dirt in it, or a device that wants too much."
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
 // slow is full speed of USB, in bits per second. Any phone does 480 Mbit/s.
 const slow = 12_000_000
 
@@ -89,7 +102,11 @@ func (j *judge) port(p phone) {
 		hub = "behind the hub " + name(p.usb.Hub) + "."
 	}
 	found += ", " + hub
+	cut := slices.IndexFunc(j.f.OverCurrent, func(f PortFault) bool { return f.Port == p.usb.Port })
 	switch {
+	case cut >= 0:
+		j.add(CheckPort, Note, Seen, found+" It has cut the power "+times(j.f.OverCurrent[cut].Times)+" since this computer started.", overCurrentMeans,
+			"Try another cable. If the port still cuts the power, use another port or a hub with its own power supply.")
 	case p.usb.Speed != 0 && p.usb.Speed <= slow && p.usb.Kind != KindDFU:
 		j.add(CheckPort, Note, Seen, found, "Any phone can do 480 Mbit/s: a damaged cable, socket or hub slows it down, and may lose the connection.",
 			"Try another cable, then another port.")
@@ -151,6 +168,9 @@ func (j *judge) node(p phone) {
 			"Give /dev/bus/usb to the container, or see that devtmpfs is mounted on /dev.")
 	case d != nil && p.opened():
 		j.add(CheckNode, OK, Seen, "The daemon has opened "+found, "", "")
+	case d != nil && !n.opens(d.UID, j.f.Groups) && n.ACL:
+		j.add(CheckNode, Unknown, CannotTell, fmt.Sprintf("By its mode, the daemon (user %d) may not open %s There is an access list, too, which may let it in.", d.UID, found),
+			"", fmt.Sprintf("See \"getfacl %s\".", path(n.Path)))
 	case d != nil && !n.opens(d.UID, j.f.Groups):
 		j.add(CheckNode, Problem, Inferred, fmt.Sprintf("The daemon runs as user %d and may not open %s", d.UID, found),
 			"Device nodes belong to root unless a udev rule gives them to the daemon's user.", j.ruleAdvice())

@@ -42,6 +42,9 @@ func (j *judge) recordDir() {
 			"Mount it writable (after \"fsck\" if the kernel turned it read-only), or name another directory with --config-dir.")
 	case r.FreeKnown && r.Free < fullSpace:
 		j.add(CheckRecordDir, Problem, Seen, found+".", lost+" The disk is full.", "Make room on that file system.")
+	case d != nil && !r.writes(d.UID, j.f.Groups) && r.ACL:
+		j.add(CheckRecordDir, Unknown, CannotTell, fmt.Sprintf("By its mode, the daemon (user %d) may not write to %s. There is an access list, too, which may let it.", d.UID, found),
+			"", fmt.Sprintf("See \"getfacl %s\".", dir))
 	case d != nil && !r.writes(d.UID, j.f.Groups):
 		j.add(CheckRecordDir, Problem, Inferred, fmt.Sprintf("The daemon runs as user %d and may not write to %s.", d.UID, found), lost,
 			fmt.Sprintf("Give it to the daemon: \"chown -R %d %s\".", d.UID, dir))

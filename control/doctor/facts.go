@@ -12,8 +12,9 @@ type Facts struct {
 	Now    time.Time `json:"now"`
 	Device string    `json:"device,omitempty"` // the one asked for
 
-	Controllers int         `json:"controllers"` // USB buses of this computer
-	USB         []USBDevice `json:"usb"`         // Apple's, by port
+	Controllers int         `json:"controllers"`  // USB buses of this computer
+	USB         []USBDevice `json:"usb"`          // Apple's, by port
+	OverCurrent []PortFault `json:"over_current"` // ports that have cut the power
 
 	Udev      Udev      `json:"udev"`
 	Processes []Process `json:"processes"` // that are called usbmuxd
@@ -73,6 +74,12 @@ type USBDevice struct {
 	HoldersKnown bool     `json:"holders_known"` // every process could be looked at
 }
 
+// PortFault is a USB port that has drawn more current than it may.
+type PortFault struct {
+	Port  string `json:"port"` // "1-2.3"
+	Times int    `json:"times"`
+}
+
 // Node is a file with its permissions.
 type Node struct {
 	Path   string `json:"path"`
@@ -82,6 +89,7 @@ type Node struct {
 	UID    int    `json:"uid"`
 	GID    int    `json:"gid"`
 	Owner  string `json:"owner"` // "usbmux:plugdev"
+	ACL    bool   `json:"acl"`   // an access list says more than the mode
 }
 
 // Process is a running program.

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"gomuxd/control"
 )
 
@@ -23,7 +25,7 @@ func Gather(ctx context.Context, o Options) Facts {
 	o.validate()
 	g := &gatherer{o: o, f: Facts{
 		Now: o.Now, Device: o.Device,
-		USB: []USBDevice{}, Processes: []Process{}, Groups: []int{}, Unseen: []Unseen{},
+		USB: []USBDevice{}, OverCurrent: []PortFault{}, Processes: []Process{}, Groups: []int{}, Unseen: []Unseen{},
 		Udev:    Udev{Rules: []string{}},
 		Socket:  Socket{Devices: []string{}},
 		Records: RecordDir{Files: []string{}, Wide: []string{}},
@@ -143,6 +145,9 @@ func (g *gatherer) node(path string) Node {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		n.UID, n.GID = int(st.Uid), int(st.Gid)
 		n.Owner = g.owner(n.UID, n.GID)
+	}
+	if size, err := unix.Getxattr(path, "system.posix_acl_access", nil); err == nil {
+		n.ACL = size > 0
 	}
 	return n
 }

@@ -44,6 +44,21 @@ func TestGatherAndJudge(t *testing.T) {
 		{"speed", func(*world) {}, CheckPort, OK, "480 Mbit/s, directly"},
 		{"super speed", func(w *world) { w.file(dir+"/speed", "10000\n") }, CheckPort, OK, "10 Gbit/s"},
 		{"slow", func(w *world) { w.file(dir+"/speed", "12\n") }, CheckPort, Note, "12 Mbit/s"},
+		{"over current", func(w *world) {
+			w.file("/sys/bus/usb/devices/usb1/1-0:1.0/usb1-port2/over_current_count", "3\n")
+		}, CheckPort, Note, "cut the power 3 times"},
+		{"over current behind a hub", func(w *world) {
+			w.remove(dir)
+			w.plug("1-4.3", "12a8", nil)
+			w.file("/sys/bus/usb/devices/1-4/1-4:1.0/1-4-port3/over_current_count", "1\n")
+		}, CheckPort, Note, "cut the power once"},
+		{"over current, nothing there", func(w *world) {
+			w.remove(dir)
+			w.file("/sys/bus/usb/devices/usb1/1-0:1.0/usb1-port5/over_current_count", "7\n")
+		}, CheckCable, Problem, "Port 1-5 has cut the power 7 times"},
+		{"no over current", func(w *world) {
+			w.file("/sys/bus/usb/devices/usb1/1-0:1.0/usb1-port2/over_current_count", "0\n")
+		}, CheckPort, OK, "480 Mbit/s, directly"},
 		{"unconfigured", func(w *world) { w.file(dir+"/bConfigurationValue", "\n") }, CheckPort, Note, "Nothing has configured"},
 		{"hub", func(w *world) {
 			w.remove(dir)

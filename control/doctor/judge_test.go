@@ -111,6 +111,12 @@ func TestJudge(t *testing.T) {
 		{"daemon's group may not", func(f *Facts) {
 			f.Daemon.Devices, f.Daemon.UID, f.Groups = nil, 140, []int{46}
 		}, CheckNode, Problem, "names the daemon's user"},
+		{"an access list may let the daemon in", func(f *Facts) {
+			f.Daemon.Devices, f.Daemon.UID, f.Groups, f.USB[0].Node.ACL = nil, 140, []int{46}, true
+		}, CheckNode, Unknown, "getfacl"},
+		{"an access list may let the daemon write", func(f *Facts) {
+			f.Daemon.UID, f.Groups, f.Records.ACL = 140, []int{46}, true
+		}, CheckRecordDir, Unknown, "getfacl"},
 		{"second daemon on the socket", func(f *Facts) { f.Socket.Peer.PID = 812 }, CheckOtherDaemon, Problem, "pid 812"},
 		{"socket by systemd", func(f *Facts) { f.Socket.Peer = &Process{PID: 1, Program: "systemd"} }, CheckOtherDaemon, OK, ""},
 		{"second daemon", func(f *Facts) {

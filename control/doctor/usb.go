@@ -43,6 +43,26 @@ func (g *gatherer) usb(context.Context) {
 		}
 	}
 	slices.SortFunc(g.f.USB, func(a, b USBDevice) int { return comparePorts(a.Port, b.Port) })
+	g.overCurrent(dir)
+}
+
+// overCurrent looks for ports that have cut the power. Source: the kernel's
+// Documentation/ABI/testing/sysfs-bus-usb, over_current_count.
+func (g *gatherer) overCurrent(devices string) {
+	ports, _ := filepath.Glob(filepath.Join(devices, "*", "*", "*-port*"))
+	for _, dir := range ports {
+		// usb1/1-0:1.0/usb1-port2 is port 1-2, 1-2/1-2:1.0/1-2-port3 is 1-2.3.
+		hub, number, _ := strings.Cut(filepath.Base(dir), "-port")
+		port := hub + "." + number
+		if bus, root := strings.CutPrefix(hub, "usb"); root {
+			port = bus + "-" + number
+		}
+		n, err := strconv.Atoi(attributes(dir).get("over_current_count"))
+		if err == nil && n > 0 && len(g.f.OverCurrent) < maxUSB {
+			g.f.OverCurrent = append(g.f.OverCurrent, PortFault{Port: port, Times: n})
+		}
+	}
+	slices.SortFunc(g.f.OverCurrent, func(a, b PortFault) int { return comparePorts(a.Port, b.Port) })
 }
 
 // isPort reports whether the name of a directory is a device's: "1-2.3". Root
