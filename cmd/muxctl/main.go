@@ -110,7 +110,7 @@ func newApp() *app {
 		patience:   30 * time.Second,
 		lull:       250 * time.Millisecond,
 		grace:      15 * time.Second,
-		trial:      2 * time.Second,
+		trial:      5 * time.Second,
 		backoff:    time.Second,
 		look:       10 * time.Second,
 		act:        time.Minute,

@@ -345,7 +345,7 @@ func (a *app) bringOne(ctx context.Context, s usbmuxd, r exported, own, theirs s
 	if err := s.SavePairRecord(ctx, r.UDID, r.Record, id); err != nil {
 		return imported{}, err
 	}
-	now, err := a.tried(ctx, s, r.UDID, id != 0)
+	now, still, err := a.tried(ctx, s, r.UDID, id != 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return imported{}, codef(exitRefused, "the daemon took the record, tried it and set it aside: the device does not know it any more; ask for trust anew with \"muxctl trust %s\"", r.UDID)
 	}
@@ -355,22 +355,33 @@ func (a *app) bringOne(ctx context.Context, s usbmuxd, r exported, own, theirs s
 	if n, err := readFacts(now); err != nil || n.HostID != f.HostID || len(n.EscrowBag) != len(f.EscrowBag) {
 		return imported{}, errors.New("the daemon says that it has saved the record, but gives another one")
 	}
-	return imported{r.UDID, "saved", "saved"}, nil
+	message := "saved"
+	if still != "" {
+		message = fmt.Sprintf("saved; the device has not accepted it yet (%s): see \"muxctl status %s\"", oneLine(still), r.UDID)
+	}
+	return imported{r.UDID, "saved", message}, nil
 }
 
 // tried returns a record as it is once the daemon has tried it with the device,
-// if that is here. The C daemon does not try.
-func (a *app) tried(ctx context.Context, s usbmuxd, udid string, here bool) ([]byte, error) {
+// if that is here, and the device's trust state if that was not done in time. The
+// C daemon does not try.
+func (a *app) tried(ctx context.Context, s usbmuxd, udid string, here bool) (data []byte, still string, err error) {
 	short, cancel := context.WithTimeout(ctx, a.trial)
 	defer cancel()
 	for {
-		data, err := s.ReadPairRecord(ctx, udid)
+		data, err = s.ReadPairRecord(ctx, udid)
 		if err != nil || !here {
-			return data, err
+			return data, "", err
 		}
-		d, derr := a.api().Device(short, udid)
-		if derr != nil || good(d) || !pause(short, a.lull) {
-			return data, nil
+		d, err := a.api().Device(short, udid)
+		if err == nil {
+			still = d.Trust
+		}
+		if err != nil && short.Err() == nil || good(d) {
+			return data, "", nil
+		}
+		if !pause(short, a.lull) {
+			return data, still, nil
 		}
 	}
 }
