@@ -39,6 +39,10 @@ type notice struct {
 	urgent        bool
 }
 
+// maxNotices is how many phones a desktop is told of one by one. A farm's are
+// told of in one notification.
+const maxNotices = 5
+
 // notifier keeps one notification for each phone that waits for its owner.
 type notifier struct {
 	a       *app
@@ -47,11 +51,15 @@ type notifier struct {
 	stop    context.CancelFunc
 	wg      sync.WaitGroup
 
-	mu     sync.Mutex // guards the following, and calls of bus
-	bus    bus
-	shown  map[string]notification // by key of the device
-	failed bool                    // told that the desktop does not answer
+	mu      sync.Mutex // guards the following, and calls of bus
+	bus     bus
+	waiting map[string]notice       // by key of the device
+	shown   map[string]notification // by key of the device, or together
+	failed  bool                    // told that the desktop does not answer
 }
+
+// together is the key of the notification for all; no device has it.
+const together = ""
 
 type notification struct {
 	ticket ticket // 0 if there is none
@@ -60,7 +68,7 @@ type notification struct {
 }
 
 func newNotifier(a *app) *notifier {
-	return &notifier{a: a, renewed: make(chan struct{}, 1), shown: make(map[string]notification)}
+	return &notifier{a: a, renewed: make(chan struct{}, 1), waiting: make(map[string]notice), shown: make(map[string]notification)}
 }
 
 // connect opens the session bus. The caller must call close.
@@ -109,20 +117,35 @@ func (n *notifier) event(e control.Event) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	k := key(e.Device)
-	old, was := n.shown[k]
-	want, wanted := noticeOf(e.Device)
-	if e.Type == control.DeviceRemoved {
-		wanted = false
+	if want, ok := noticeOf(e.Device); ok && e.Type != control.DeviceRemoved {
+		n.waiting[k] = want
+	} else {
+		delete(n.waiting, k)
 	}
-	switch {
-	case wanted && was && !old.failed && old.said == want:
-	case wanted:
-		n.told(n.raise(k, old.ticket, want))
-	case was:
-		delete(n.shown, k)
-		n.told(n.bus.withdraw(old.ticket))
+	wanted := n.wanted()
+	for k, old := range n.shown {
+		if _, ok := wanted[k]; !ok {
+			delete(n.shown, k)
+			n.told(n.bus.withdraw(old.ticket))
+		}
+	}
+	for k, want := range wanted {
+		if old, was := n.shown[k]; !was || old.failed || old.said != want {
+			n.told(n.raise(k, old.ticket, want))
+		}
 	}
 	return nil
+}
+
+// wanted is what to show, given who waits.
+func (n *notifier) wanted() map[string]notice {
+	if len(n.waiting) <= maxNotices {
+		return n.waiting
+	}
+	return map[string]notice{together: {
+		summary: fmt.Sprintf("%d devices wait for their owners", len(n.waiting)),
+		body:    "\"muxctl list\" shows what each of them needs.",
+	}}
 }
 
 // raise shows what a device needs. A bus that was restarted is connected to

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -313,6 +315,45 @@ func TestNotifyWithoutService(t *testing.T) {
 	n.close()
 	if got := fmt.Sprint(b.calls, fresh.calls); got != "[notify 0 Tap Trust on your iPad end] [notify 0 Enter the passcode on your iPad close 7 end]" {
 		t.Errorf("calls %s", got)
+	}
+}
+
+// TestNotifyMany asserts that a farm does not bury the desktop.
+func TestNotifyMany(t *testing.T) {
+	s := privateBus(t)
+	l := newLab(t)
+	l.app.bus = sessionBus
+	n := newNotifier(l.app)
+	if err := n.connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	tell := func(kind control.EventType, i int) {
+		d := in(bo(), trust.Locked, "", "Unlock it.")
+		d.Name, d.PortPath, d.UDID = fmt.Sprintf("Phone %d", i), fmt.Sprintf("1-%d", i), nil
+		if err := n.event(control.Event{Type: kind, Device: d}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 2 * maxNotices {
+		tell(control.DeviceAdded, i)
+	}
+	showing := func() []string {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return slices.Sorted(maps.Values(s.shown))
+	}
+	if got := showing(); len(got) != 1 || got[0] != "10 devices wait for their owners" {
+		t.Errorf("the desktop shows %q", got)
+	}
+	for i := range maxNotices {
+		tell(control.DeviceRemoved, i)
+	}
+	if got := showing(); len(got) != maxNotices || got[0] != "Unlock your iPad and tap Trust" {
+		t.Errorf("the desktop shows %q", got)
+	}
+	n.close()
+	if got := showing(); len(got) != 0 {
+		t.Errorf("the desktop still shows %q", got)
 	}
 }
 

@@ -22,7 +22,8 @@ also of other changes: its type (added, changed, removed), the device and the ti
 
 With --notify it tells the desktop instead, by notifications that are raised when
 a device waits for its owner, follow what is to be done, and go away when it is
-done. The user unit muxctl-notify.service runs that.
+done. More than five waiting devices share one notification. The user unit
+muxctl-notify.service runs that.
 
 A daemon that goes or is not there yet is waited for. Watch ends with SIGINT or
 SIGTERM.`,
