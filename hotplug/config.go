@@ -1,7 +1,6 @@
 package hotplug
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -27,6 +26,10 @@ type Config struct {
 	// Deny leaves devices unreported that match one of its rules. It wins over
 	// Allow.
 	Deny []Rule
+
+	// Manual leaves what arrives after the first scan unreported until Rescan.
+	// Departures are reported all the same.
+	Manual bool
 
 	// Poll makes Run look at sysfs every PollInterval even where a netlink
 	// socket can be had: for network namespaces that no uevent reaches.
@@ -60,10 +63,5 @@ func (c Config) validate() (Config, error) {
 	if c.PollInterval == 0 {
 		c.PollInterval = defaultPollInterval
 	}
-	for _, r := range append(append([]Rule(nil), c.Allow...), c.Deny...) {
-		if r == (Rule{}) {
-			return c, errors.New("a rule of the allow or deny list names nothing")
-		}
-	}
-	return c, nil
+	return c, policy{allow: c.Allow, deny: c.Deny}.validate()
 }

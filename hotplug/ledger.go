@@ -16,6 +16,8 @@ type slot struct {
 	waiting    plug      // that device
 	tries      int       // second looks taken since the last event
 	due        time.Time // when to look again; zero for not at all
+
+	wanted uint64 // inode of the device that was there at the last release
 }
 
 // idle reports whether there is nothing to remember about s.
@@ -23,12 +25,17 @@ func (s *slot) idle() bool {
 	return s.actual == nil && s.told == nil && !s.queued && s.complained == 0 && s.due.IsZero()
 }
 
-// differs reports whether the receiver does not believe what is there.
-func (s *slot) differs() bool {
-	if s.actual == nil || s.told == nil {
-		return s.actual != s.told
+// differs reports whether the receiver does not believe what is there. What is
+// held back counts as not there.
+func (l *ledger) differs(s *slot) bool {
+	actual := s.actual
+	if l.manual && actual != nil && actual.inode != s.wanted {
+		actual = nil
 	}
-	return !s.actual.same(s.told) || s.actual.Kind != s.told.Kind
+	if actual == nil || s.told == nil {
+		return actual != s.told
+	}
+	return !actual.same(s.told) || actual.Kind != s.told.Kind
 }
 
 // ledger holds what is there against what the receiver was told. Events are not
@@ -39,10 +46,14 @@ type ledger struct {
 	slots map[string]*slot
 	queue []*slot // paths that may differ, longest first; &l.scanned stands for Scanned
 
+	manual bool // arrivals are held back until the next release
+
 	scanned slot
 }
 
-func newLedger() *ledger { return &ledger{slots: make(map[string]*slot)} }
+func newLedger(manual bool) *ledger {
+	return &ledger{slots: make(map[string]*slot), manual: manual}
+}
 
 // slot finds or makes the slot of a path.
 func (l *ledger) slot(path string) *slot {
@@ -56,11 +67,23 @@ func (l *ledger) slot(path string) *slot {
 
 // update notes that s may have changed.
 func (l *ledger) update(s *slot) {
-	if !s.queued && s.differs() {
+	if !s.queued && l.differs(s) {
 		s.queued = true
 		l.queue = append(l.queue, s)
 	}
 	l.forget(s)
+}
+
+// release lets everything be reported that is there now, or that is still looked
+// at before it is.
+func (l *ledger) release() {
+	for _, s := range l.slots {
+		s.wanted = s.waiting.inode
+		if s.actual != nil {
+			s.wanted = s.actual.inode
+		}
+		l.update(s)
+	}
 }
 
 // forget drops s if it says nothing any more.
@@ -81,7 +104,7 @@ func (l *ledger) next() (Event, bool) {
 		switch {
 		case s == &l.scanned:
 			return Event{Action: Scanned}, true
-		case !s.differs():
+		case !l.differs(s):
 			l.pop()
 		case s.told != nil:
 			return Event{Action: Remove, Device: s.told.Device}, true

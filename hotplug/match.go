@@ -1,6 +1,9 @@
 package hotplug
 
-import "slices"
+import (
+	"errors"
+	"slices"
+)
 
 // apple is the vendor id of Apple, Inc.
 const apple = 0x05ac
@@ -8,6 +11,13 @@ const apple = 0x05ac
 // policy decides which devices are ours, by their ids and the operator's lists.
 type policy struct {
 	allow, deny []Rule
+}
+
+func (p policy) validate() error {
+	if slices.Contains(p.allow, Rule{}) || slices.Contains(p.deny, Rule{}) {
+		return errors.New("a rule of the allow or deny list names nothing")
+	}
+	return nil
 }
 
 // vendor reports whether a device of this vendor can be ours at all.

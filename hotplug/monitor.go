@@ -3,6 +3,7 @@ package hotplug
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +19,9 @@ const rescanInterval = time.Minute
 // Monitor watches for devices. Its methods may be called from any goroutine.
 type Monitor struct {
 	cfg     Config
+	rules   atomic.Pointer[policy]
 	rescan  chan struct{} // capacity 1
+	changed chan struct{} // capacity 1: other rules
 	running atomic.Bool
 
 	// Seams for tests.
@@ -34,20 +37,40 @@ type waiter interface {
 
 // New makes a Monitor. It touches nothing yet.
 func New(cfg Config) *Monitor {
-	return &Monitor{
+	m := &Monitor{
 		cfg:        cfg,
 		rescan:     make(chan struct{}, 1),
+		changed:    make(chan struct{}, 1),
 		openSource: openNetlink,
 		openClock:  func() (waiter, error) { return openClock() },
 	}
+	m.rules.Store(&policy{allow: cfg.Allow, deny: cfg.Deny})
+	return m
 }
 
 // Rescan asks Run to compare everything with sysfs, after SIGUSR2 for instance.
 // It does not wait; one that is asked for before Run is done by Run.
 func (m *Monitor) Rescan() {
+	nudge(m.rescan)
+}
+
+// SetRules replaces the lists of allowed and denied devices. Run reports the
+// removal of devices that are no longer wanted, and those that now are.
+func (m *Monitor) SetRules(allow, deny []Rule) error {
+	p := &policy{allow: slices.Clone(allow), deny: slices.Clone(deny)}
+	if err := p.validate(); err != nil {
+		return err
+	}
+	m.rules.Store(p)
+	nudge(m.changed)
+	return nil
+}
+
+// nudge leaves a token, unless one is there already.
+func nudge(c chan<- struct{}) {
 	select {
-	case m.rescan <- struct{}{}:
-	default: // one is asked for already
+	case c <- struct{}{}:
+	default:
 	}
 }
 
@@ -67,24 +90,24 @@ func (m *Monitor) Run(ctx context.Context, events chan<- Event) error {
 		return errors.New("monitor is running already")
 	}
 	defer m.running.Store(false)
-	p := policy{allow: cfg.Allow, deny: cfg.Deny}
 	w := &watch{
 		Config:     cfg,
 		openSource: m.openSource,
 		openClock:  m.openClock,
+		rules:      &m.rules,
 		hints:      make(chan hint, 64),
 		resumed:    make(chan struct{}, 1),
 		stop:       make(chan struct{}),
 		state: state{
 			log:    cfg.Log,
-			tree:   tree{sys: cfg.SysRoot, dev: cfg.DevRoot, policy: p},
+			tree:   tree{sys: cfg.SysRoot, dev: cfg.DevRoot, policy: *m.rules.Load()},
 			udevd:  udevd{run: cfg.RunRoot},
-			ledger: newLedger(),
+			ledger: newLedger(cfg.Manual),
 		},
 	}
 	defer w.close()
 	w.start()
-	w.loop(ctx, m.rescan, events)
+	w.loop(ctx, m.rescan, m.changed, events)
 	return nil
 }
 
@@ -93,6 +116,7 @@ type watch struct {
 	Config
 	openSource func() (source, error)
 	openClock  func() (waiter, error)
+	rules      *atomic.Pointer[policy]
 
 	state  state
 	src    source    // nil while sysfs is polled
@@ -115,7 +139,8 @@ func (w *watch) start() {
 		w.clock = c
 		w.wg.Go(w.watchClock) // close closes w.clock, then waits
 	}
-	w.state.scan()
+	w.state.scan(true)
+	w.state.ledger.release()
 	w.state.ledger.endScan()
 }
 
@@ -133,13 +158,14 @@ func (w *watch) close() {
 
 // loop is the only user of state. It waits for a reason to look at sysfs, or for
 // the receiver.
-func (w *watch) loop(ctx context.Context, rescan <-chan struct{}, events chan<- Event) {
+func (w *watch) loop(ctx context.Context, rescan, changed <-chan struct{}, events chan<- Event) {
 	slow := time.NewTimer(w.interval())
 	defer slow.Stop()
 	again := time.NewTimer(time.Hour)
 	defer again.Stop()
 	for {
 		again.Stop()
+		quick, release := true, false
 		if due := w.state.ledger.due(); !due.IsZero() {
 			again.Reset(time.Until(due))
 		}
@@ -167,8 +193,15 @@ func (w *watch) loop(ctx context.Context, rescan <-chan struct{}, events chan<- 
 			w.Log.Debug("clock jumped, rescanning")
 		case <-rescan:
 			w.Log.Debug("rescanning on request")
+			release = true
+		case <-changed:
+			w.state.tree.policy = *w.rules.Load()
+			quick = false // what is known was judged by other rules
 		}
-		w.state.scan()
+		w.state.scan(quick)
+		if release {
+			w.state.ledger.release()
+		}
 		slow.Reset(w.interval())
 	}
 }
@@ -215,7 +248,8 @@ func (w *watch) subscribe() {
 	}
 	w.warned = false
 	w.src = src
-	r := reader{log: w.Log, wanted: w.state.tree.policy.vendor, hints: w.hints, stop: w.stop}
+	wanted := func(vendor uint16) bool { return w.rules.Load().vendor(vendor) }
+	r := reader{log: w.Log, wanted: wanted, hints: w.hints, stop: w.stop}
 	w.wg.Go(func() { r.run(src) }) // close closes w.src, then waits
 }
 
@@ -237,9 +271,6 @@ func (w *watch) polling(err error) {
 // watchClock asks for a rescan on each jump of the clock.
 func (w *watch) watchClock() {
 	for w.clock.wait() == nil {
-		select {
-		case w.resumed <- struct{}{}:
-		default: // one is asked for already
-		}
+		nudge(w.resumed)
 	}
 }

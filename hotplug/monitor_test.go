@@ -365,3 +365,70 @@ func TestIdleCostsOneLookAMinute(t *testing.T) {
 			}
 		})
 }
+
+// With Manual, what arrives waits for a rescan, also if udevd is done with it
+// only after that; what leaves does not.
+func TestManual(t *testing.T) {
+	scripted(t, func(f *fake, cfg *Config) {
+		cfg.Manual = true
+		f.udevd()
+		f.handled(3)
+		f.plug(phone{port: "1-1", address: 3})
+	}, func(t *testing.T, s *session) {
+		s.want("add 1-1/3 mux", "scanned")
+		s.handled(4)
+		s.plug(phone{port: "1-2", address: 4})
+		s.src.kernel("add", "1-2", 4)
+		s.src.udev("add", "1-2", 4)
+		time.Sleep(2 * rescanInterval)
+		s.want()
+		s.m.Rescan()
+		s.want("add 1-2/4 mux")
+
+		s.plug(phone{port: "1-3", address: 5}) // a rule of udevd's asks for the rescan
+		s.src.kernel("add", "1-3", 5)
+		s.want()
+		s.m.Rescan()
+		s.want()
+		s.src.udev("add", "1-3", 5)
+		s.want("add 1-3/5 mux")
+
+		s.unplug("1-1")
+		s.src.kernel("remove", "1-1", 3)
+		s.want("remove 1-1/3 mux")
+		s.handled(6)
+		s.plug(phone{port: "1-1", address: 6}) // another one at the same place
+		s.src.udev("add", "1-1", 6)
+		s.want()
+		s.m.Rescan()
+		s.want("add 1-1/6 mux")
+	})
+}
+
+func TestSetRules(t *testing.T) {
+	rule := func(text string) []Rule {
+		r, err := ParseRule(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []Rule{r}
+	}
+	scripted(t, func(f *fake, cfg *Config) {
+		cfg.Deny = rule("port=1-1")
+		f.plug(phone{port: "1-1", address: 3, serial: "a"})
+		f.plug(phone{port: "1-2", address: 4, serial: "b"})
+	}, func(t *testing.T, s *session) {
+		s.want("add 1-2/4 mux", "scanned")
+		s.must(s.m.SetRules(nil, rule("serial=b")))
+		s.want("remove 1-2/4 mux", "add 1-1/3 mux")
+		s.must(s.m.SetRules(rule("1d6b:0104"), nil)) // another vendor's, from now on
+		s.want("remove 1-1/3 mux")
+		s.plug(phone{port: "1-3", address: 5, vendor: "1d6b", product: "0104"})
+		s.src.items <- item{msg: strings.ReplaceAll(kernelEvent("add", devpath("1-3"), 5), "PRODUCT=5ac/12a8", "PRODUCT=1d6b/104")}
+		s.want("add 1-3/5 mux")
+		if err := s.m.SetRules(nil, []Rule{{}}); err == nil {
+			t.Error("want a rule that names nothing refused")
+		}
+		s.want()
+	})
+}

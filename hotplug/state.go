@@ -28,8 +28,9 @@ type state struct {
 }
 
 // scan looks at everything that is thought to be there and then at what is new,
-// so that a phone which moved to another port leaves before it arrives.
-func (s *state) scan() {
+// so that a phone which moved to another port leaves before it arrives. A quick
+// scan spares what is known the looks that are to show nothing new.
+func (s *state) scan(quick bool) {
 	paths, err := s.tree.list()
 	if err != nil {
 		if !s.blind {
@@ -41,11 +42,11 @@ func (s *state) scan() {
 	s.blind = false
 	known := slices.Sorted(maps.Keys(s.ledger.slots))
 	for _, p := range known {
-		s.look(s.ledger.slots[p], true, !slices.Contains(paths, p))
+		s.look(s.ledger.slots[p], quick, !slices.Contains(paths, p))
 	}
 	for _, p := range paths {
 		if _, found := slices.BinarySearch(known, p); !found {
-			s.look(s.ledger.slot(p), true, false)
+			s.look(s.ledger.slot(p), quick, false)
 		}
 	}
 }
