@@ -80,10 +80,12 @@ type Flow struct {
 	heard    sync.WaitGroup // its reader
 }
 
-// letter is an event for the machine, or the phone's wish to be told the BUID.
+// letter is an event for the machine, the phone's wish to be told the BUID, or a
+// new policy.
 type letter struct {
 	event trust.Event
 	buid  bool
+	rule  trust.Policy       // the new one, instead of an event; empty: none
 	from  *lockdown.Notifier // nil: not from one
 }
 
@@ -97,6 +99,9 @@ func New(cfg Config) *Flow {
 
 // Hear leaves word of an event for Run.
 func (f *Flow) Hear(e trust.Event) { f.post(letter{event: e}) }
+
+// SetPolicy leaves word of another policy for Run.
+func (f *Flow) SetPolicy(p trust.Policy) { f.post(letter{rule: p}) }
 
 func (f *Flow) post(l letter) {
 	f.mu.Lock()
@@ -180,8 +185,13 @@ func (f *Flow) open(ctx context.Context, l letter) {
 	if l.from != nil && l.from != f.notifier {
 		return
 	}
-	if l.buid {
+	switch {
+	case l.buid:
 		f.announce(ctx)
+		return
+	case l.rule != "":
+		f.cfg.Policy = l.rule
+		f.machine.SetPolicy(time.Now(), l.rule)
 		return
 	}
 	if l.from != nil && l.event == trust.ProxyLost {

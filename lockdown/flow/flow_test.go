@@ -328,6 +328,19 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
+// A new policy holds for a phone that is plugged in.
+func TestSetPolicy(t *testing.T) {
+	play(t, virtualphone.Config{}, trust.Never, func(r *rig) {
+		r.expect(time.Hour, trust.Disabled, "policy-never")
+		r.flow.SetPolicy(trust.Ask)
+		r.expect(time.Minute, trust.NotAsked, "policy-ask")
+		r.dialogs(0)
+		r.flow.SetPolicy(trust.Auto)
+		r.expect(time.Minute, trust.DialogShown, "")
+		r.trusted()
+	})
+}
+
 // A phone that falls silent, or talks nonsense, is said to, and comes back.
 func TestMisbehaving(t *testing.T) {
 	t.Run("silent", func(t *testing.T) {

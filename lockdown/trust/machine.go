@@ -2,15 +2,6 @@ package trust
 
 import "time"
 
-// Policy is what the daemon may do of its own accord.
-type Policy string
-
-const (
-	Auto  Policy = "auto"  // pair as soon as the owner allows it, as the C daemon does
-	Ask   Policy = "ask"   // raise no dialog until told to
-	Never Policy = "never" // do not talk to the phone until told to
-)
-
 // Deed is something to do with the phone or the disk.
 type Deed int
 

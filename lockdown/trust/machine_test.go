@@ -13,6 +13,7 @@ type step struct {
 	r     Result
 	hear  Event
 	heard bool          // the step is hear, not the deed
+	now   Policy        // the step is this change, unless empty
 	wait  time.Duration // before the step; 0 for a deed: until it is due
 	state State
 	cause string
@@ -25,6 +26,8 @@ func did(d Deed, r Result, s State, cause string) step {
 func heard(e Event, s State, cause string) step {
 	return step{hear: e, heard: true, state: s, cause: cause}
 }
+
+func policy(p Policy, s State, cause string) step { return step{now: p, state: s, cause: cause} }
 
 func after(d time.Duration, s step) step { s.wait = d; return s }
 
@@ -200,6 +203,50 @@ func TestMachine(t *testing.T) {
 			did(Check, opened, Trusted, ""),
 			after(time.Hour, did(Rest, fine, Trusted, "")),
 		}},
+		{"from ask to auto and back", Config{Policy: Ask}, []step{
+			did(Identify, phone, NotAsked, CausePolicyAsk),
+			policy(Auto, NotAsked, CausePolicyAsk),
+			did(Listen, fine, NotAsked, CausePolicyAsk),
+			did(Pair, dialogUp, DialogShown, ""),
+			policy(Ask, NotAsked, CausePolicyAsk),
+			after(time.Hour, did(Rest, fine, NotAsked, CausePolicyAsk)),
+			policy(Auto, NotAsked, CausePolicyAsk),
+			did(Pair, fine, NotAsked, CausePolicyAsk),
+			policy(Never, NotAsked, CausePolicyAsk), // what is paired is saved
+			did(Save, opened, Trusted, ""),
+			did(Check, opened, Trusted, ""),
+			after(time.Hour, did(Rest, fine, Trusted, "")),
+			policy(Auto, Trusted, ""),
+			did(Identify, withOurs, Trusted, ""),
+			did(Check, opened, Trusted, ""),
+			policy(Ask, Trusted, ""),
+			did(Check, opened, Trusted, ""),
+		}},
+		{"from auto to never and back", Config{}, asked(phone,
+			policy(Never, Disabled, CausePolicyNever),
+			after(time.Hour, did(Rest, fine, Disabled, CausePolicyNever)),
+			policy(Auto, Connecting, ""),
+			did(Identify, phone, Connecting, ""),
+		)},
+		{"what is ordered goes on under any policy", Config{Policy: Ask}, []step{
+			did(Identify, phone, NotAsked, CausePolicyAsk),
+			heard(Told, NotAsked, CausePolicyAsk),
+			policy(Never, NotAsked, CausePolicyAsk),
+			did(Listen, fine, NotAsked, CausePolicyAsk),
+			did(Pair, dialogUp, DialogShown, ""),
+		}},
+		{"what was untrusted here is not asked for because of a policy", Config{Policy: Ask}, []step{
+			did(Identify, withOurs, Connecting, ""),
+			did(Check, opened, Trusted, ""),
+			heard(ClientDeleted, NotAsked, CauseUnpairedHere),
+			policy(Auto, NotAsked, CauseUnpairedHere),
+			after(time.Hour, did(Rest, fine, NotAsked, CauseUnpairedHere)),
+		}},
+		{"no policy changes a device without lockdownd", Config{NoLockdown: true}, []step{
+			policy(Never, NoLockdown, ""),
+			policy(Auto, NoLockdown, ""),
+			after(time.Hour, did(Rest, fine, NoLockdown, "")),
+		}},
 		{"a client pairs by itself", Config{}, asked(phone,
 			heard(ClientsHere, DialogShown, ""),
 			heard(ClientMissed, DialogShown, ""),
@@ -326,9 +373,12 @@ func TestMachine(t *testing.T) {
 func play(t *testing.T, m *Machine, name string, now time.Time, s step) time.Time {
 	t.Helper()
 	now = now.Add(s.wait)
-	if s.heard {
+	switch {
+	case s.heard:
 		m.Hear(now, s.hear)
-	} else {
+	case s.now != "":
+		m.SetPolicy(now, s.now)
+	default:
 		d, at := m.Next(now)
 		if d == Rest && s.deed != Rest {
 			if at.IsZero() {
