@@ -5,10 +5,9 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-)
 
-// DefaultGroup is the group whose members may act, unless configured.
-const DefaultGroup = "usbmux"
+	"gomuxd/access"
+)
 
 // Config configures a Hub and a Server. A limit that is zero or negative is the
 // default named beside it.
@@ -26,13 +25,12 @@ type Config struct {
 	// Log gets the actions of operators, drops and refusals. nil discards.
 	Log *zap.Logger
 
-	// Group names the group whose members may act, by name or gid. Empty is
-	// DefaultGroup.
-	Group string
+	// Gate says who may see which device, and who may act. nil lets root, the
+	// daemon's own user and the group usbmux act, and everyone see.
+	Gate *access.Gate
 
-	// Peer tells who is at the other end of a connection. nil asks the kernel. An
-	// error leaves the peer a stranger, who may read the status.
-	Peer func(net.Conn) (Peer, error)
+	// Peer tells who is at the other end of a connection. nil asks the kernel.
+	Peer func(net.Conn) access.Peer
 
 	Connections   int           // at the same time: 256; half of them for one uid that is not root
 	Streams       int           // of events, at the same time: 64; likewise
@@ -48,11 +46,17 @@ func (c *Config) validate() {
 	if c.Log == nil {
 		c.Log = zap.NewNop()
 	}
-	if c.Group == "" {
-		c.Group = DefaultGroup
+	if c.Gate == nil {
+		p, err := access.NewPolicy(nil, "")
+		if err != nil {
+			panic("control: " + err.Error()) // the default profile is ours
+		}
+		rules := new(access.Rules)
+		rules.Set(p)
+		c.Gate = &access.Gate{Rules: rules}
 	}
 	if c.Peer == nil {
-		c.Peer = kernelPeer
+		c.Peer = access.PeerOf
 	}
 	c.Connections = positive(c.Connections, 256)
 	c.Streams = positive(c.Streams, 64)

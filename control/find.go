@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -17,8 +18,14 @@ const maxListed = 8
 // beginning of a UDID, of at least four characters, or of a name. Case does not
 // matter. Errors are of type *Error: CodeNotFound lists what there is,
 // CodeAmbiguous what is meant by it.
-func (h *Hub) Find(ref string) (key string, d Device, err error) {
+func (h *Hub) Find(ref string) (key string, d Device, err error) { return h.find(ref, nil) }
+
+// find is Find among the devices that are seen; nil sees all.
+func (h *Hub) find(ref string, sees func(Device) bool) (key string, d Device, err error) {
 	list := h.entries()
+	if sees != nil {
+		list = slices.DeleteFunc(list, func(e entry) bool { return !sees(e.Device) })
+	}
 	udid := plainUDID(ref)
 	for _, means := range []func(entry) bool{
 		func(e entry) bool { return udid != "" && e.plainUDID() == udid },

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"gomuxd/access"
 )
 
 // Whatever is asked, by whomever, is answered in JSON with a status that fits,
@@ -27,7 +29,7 @@ func FuzzRequest(f *testing.F) {
 	hub.Put("1-3", old())
 	hub.Put("2-1", recovery())
 	actions := &fakeActions{records: records()}
-	srv := NewServer(hub, actions, Config{Group: "4321"})
+	srv := NewServer(hub, actions, Config{Gate: gateOf(f, "gid:4321")})
 	f.Fuzz(func(t *testing.T, method, path, body string, operator bool) {
 		if path == "/v1/events" {
 			return // does not end
@@ -36,7 +38,7 @@ func FuzzRequest(f *testing.F) {
 		if err != nil {
 			return
 		}
-		g := &guest{peer: Peer{UID: 1<<31 - 7, GID: 1<<31 - 7}}
+		g := &guest{peer: srv.cfg.Gate.Guest(access.Peer{Origin: access.Local, UID: 1<<31 - 7, GID: 1<<31 - 7})}
 		if operator {
 			g.peer.GID = 4321
 		}

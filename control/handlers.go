@@ -4,17 +4,26 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 
 	"go.uber.org/zap"
+
+	"gomuxd/access"
 )
 
-func (s *Server) getDevices(http.ResponseWriter, *http.Request) (any, error) {
-	return s.hub.Devices(), nil
+func (s *Server) getDevices(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return s.devices(r), nil
+}
+
+// devices are those that who asks is to know of.
+func (s *Server) devices(r *http.Request) []Device {
+	see := sees(r)
+	return slices.DeleteFunc(s.hub.Devices(), func(d Device) bool { return !see(d) })
 }
 
 func (s *Server) getDevice(_ http.ResponseWriter, r *http.Request) (any, error) {
-	_, d, err := s.hub.Find(r.PathValue("device"))
+	_, d, err := s.hub.find(r.PathValue("device"), sees(r))
 	if err != nil {
 		return nil, err
 	}
@@ -23,14 +32,12 @@ func (s *Server) getDevice(_ http.ResponseWriter, r *http.Request) (any, error) 
 
 func (s *Server) getDaemon(_ http.ResponseWriter, r *http.Request) (any, error) {
 	d := s.actions.Daemon(r.Context())
-	d.Devices = s.hub.Devices()
-	switch {
-	case !guestOf(r.Context()).peer.operator(s.cfg.Group):
+	d.Devices = s.devices(r)
+	if guestOf(r.Context()).peer.May(access.Operate, access.Device{}, 0) != nil {
 		d.Records = nil
-	case d.Records == nil:
-		d.Records = []Record{}
+	} else {
+		d.Records = s.shown(r, d.Records)
 	}
-	d.Records = shown(d.Records)
 	if d.Sockets == nil {
 		d.Sockets = []string{}
 	}
@@ -42,20 +49,23 @@ func (s *Server) getRecords(_ http.ResponseWriter, r *http.Request) (any, error)
 	if err != nil {
 		return nil, err
 	}
-	if records == nil {
-		records = []Record{}
-	}
-	return shown(records), nil
+	return s.shown(r, records), nil
 }
 
-// shown makes every list of copies one, so that programs need not expect null.
-func shown(records []Record) []Record {
-	for i := range records {
-		if records[i].Copies == nil {
-			records[i].Copies = []Copy{}
+// shown are the records of phones that who asks may act on. Every list is one, so
+// that programs need not expect null.
+func (s *Server) shown(r *http.Request, records []Record) []Record {
+	all := []Record{}
+	for _, record := range records {
+		if guestOf(r.Context()).peer.May(access.Operate, s.hub.named(record.UDID), 0) != nil {
+			continue
 		}
+		if record.Copies == nil {
+			record.Copies = []Copy{}
+		}
+		all = append(all, record)
 	}
-	return records
+	return all
 }
 
 func (s *Server) getRecord(_ http.ResponseWriter, r *http.Request) (any, error) {
@@ -63,21 +73,17 @@ func (s *Server) getRecord(_ http.ResponseWriter, r *http.Request) (any, error) 
 	if err != nil {
 		return nil, err
 	}
-	record, err := s.findRecord(records, r.PathValue("udid"))
-	if err != nil {
-		return nil, err
-	}
-	return shown([]Record{record})[0], nil
+	return s.findRecord(r, s.shown(r, records), r.PathValue("udid"))
 }
 
 // findRecord is findRecord, where ref may also name a phone that is plugged in.
-func (s *Server) findRecord(records []Record, ref string) (Record, error) {
+func (s *Server) findRecord(r *http.Request, records []Record, ref string) (Record, error) {
 	record, err := findRecord(records, ref)
 	var e *Error
 	if !errors.As(err, &e) || e.Code != CodeNoRecord {
 		return record, err
 	}
-	_, d, ferr := s.hub.Find(ref)
+	_, d, ferr := s.hub.find(ref, sees(r))
 	switch {
 	case ferr == nil && d.UDID != nil:
 		return findRecord(records, *d.UDID)
@@ -103,7 +109,7 @@ func (s *Server) postAskAgain(w http.ResponseWriter, r *http.Request) (any, erro
 }
 
 func (s *Server) trust(r *http.Request, req TrustRequest) (any, error) {
-	key, d, err := s.findPhone(r.PathValue("device"))
+	key, d, err := s.findPhone(r)
 	if err != nil {
 		return nil, err
 	}
@@ -111,16 +117,22 @@ func (s *Server) trust(r *http.Request, req TrustRequest) (any, error) {
 		return nil, err
 	}
 	s.acted(r, "trust asked for", zap.String("udid", *d.UDID), zap.Bool("touch", req.Touch))
-	if _, present, err := s.hub.Find(*d.UDID); err == nil {
+	if _, present, err := s.hub.find(*d.UDID, nil); err == nil {
 		d = present
 	}
 	return d, nil
 }
 
-// findPhone finds a device that can be talked to.
-func (s *Server) findPhone(ref string) (key string, d Device, err error) {
-	key, d, err = s.hub.Find(ref)
-	if err == nil && d.UDID == nil {
+// findPhone finds a device that can be talked to, and acted on by who asks.
+func (s *Server) findPhone(r *http.Request) (key string, d Device, err error) {
+	key, d, err = s.hub.find(r.PathValue("device"), sees(r))
+	if err != nil {
+		return key, d, err
+	}
+	if e := s.operates(r, d.named()); e != nil {
+		return key, d, e
+	}
+	if d.UDID == nil {
 		err = Errorf(CodeNoMux, "%s is in state %s and cannot be talked to: %s", d.describe(), d.Trust, d.NextStep)
 	}
 	return key, d, err
@@ -130,7 +142,7 @@ func (s *Server) postUntrust(w http.ResponseWriter, r *http.Request) (any, error
 	if err := decode(w, r, &struct{}{}); err != nil {
 		return nil, err
 	}
-	_, d, err := s.findPhone(r.PathValue("device"))
+	_, d, err := s.findPhone(r)
 	if err != nil {
 		return nil, err
 	}
@@ -184,14 +196,17 @@ func (s *Server) recordUDID(r *http.Request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	record, err := s.findRecord(records, ref)
+	record, err := s.findRecord(r, s.shown(r, records), ref)
 	switch {
 	case err == nil:
 		return record.UDID, nil
-	case fullUDID(ref):
-		return ref, nil
+	case !fullUDID(ref):
+		return "", err
 	}
-	return "", err
+	if e := s.operates(r, s.hub.named(ref)); e != nil {
+		return "", e
+	}
+	return ref, nil
 }
 
 // fullUDID reports whether s is a whole UDID as phones write it: 40 hexadecimal
@@ -220,6 +235,7 @@ func (s *Server) postUntrustAll(w http.ResponseWriter, r *http.Request) (any, er
 	if err != nil {
 		return nil, err
 	}
+	records = s.shown(r, records)
 	results := make([]UntrustResult, len(records))
 	tokens := make(chan struct{}, parallelUntrusts)
 	var wg sync.WaitGroup

@@ -16,6 +16,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+
+	"gomuxd/access"
 )
 
 const (
@@ -142,7 +144,7 @@ type rig struct {
 func newRig(t testing.TB, configs ...func(*Config)) *rig {
 	t.Helper()
 	core, logs := observer.New(zap.DebugLevel)
-	cfg := Config{Log: zap.New(core), Peer: func(net.Conn) (Peer, error) { return Peer{PID: 7}, nil }}
+	cfg := Config{Log: zap.New(core), Peer: func(net.Conn) access.Peer { return access.Peer{Origin: access.Local, PID: 7} }}
 	for _, c := range configs {
 		c(&cfg)
 	}

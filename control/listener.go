@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"go.uber.org/zap"
+
+	"gomuxd/access"
 )
 
 // listener accepts clients within the server's limits, and notes who they are.
@@ -17,7 +19,7 @@ type listener struct {
 // guest is an accepted connection.
 type guest struct {
 	net.Conn
-	peer  Peer
+	peer  *access.Guest
 	busy  bool // one too many: every request is refused, kindly
 	leave func()
 	once  sync.Once
@@ -40,10 +42,7 @@ func (l *listener) Accept() (net.Conn, error) {
 // admit finds a place for conn: among the served, else among the few who are
 // told that the house is full. It returns nil if both are taken.
 func (s *Server) admit(conn net.Conn) *guest {
-	peer, err := s.cfg.Peer(conn)
-	if err != nil {
-		peer = Peer{UID: stranger, GID: stranger}
-	}
+	peer := s.cfg.Gate.Guest(s.cfg.Peer(conn))
 	g := &guest{Conn: conn, peer: peer}
 	for _, q := range []*quota{s.served, s.refused} {
 		if q.take(peer) {

@@ -1,6 +1,11 @@
 package control
 
-import "sync"
+import (
+	"os"
+	"sync"
+
+	"gomuxd/access"
+)
 
 // quota limits how many of something exist at the same time. One user has at
 // most half of them, so that nobody can shut out the others alone; root and the
@@ -17,11 +22,16 @@ func newQuota(limit int) *quota {
 	return &quota{limit: limit, users: make(map[uint32]int)}
 }
 
+// privileged reports whether p is root or runs as the daemon does.
+func privileged(p *access.Guest) bool {
+	return p.Origin == access.Local && (p.UID == 0 || p.UID == uint32(os.Geteuid()))
+}
+
 // take reports whether p may have one more; the caller gives it back.
-func (q *quota) take(p Peer) bool {
+func (q *quota) take(p *access.Guest) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.total >= q.limit || !p.privileged() && q.users[p.UID] >= (q.limit+1)/2 {
+	if q.total >= q.limit || !privileged(p) && q.users[p.UID] >= (q.limit+1)/2 {
 		return false
 	}
 	q.total++
@@ -29,7 +39,7 @@ func (q *quota) take(p Peer) bool {
 	return true
 }
 
-func (q *quota) give(p Peer) {
+func (q *quota) give(p *access.Guest) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.total--

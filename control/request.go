@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
+	"gomuxd/access"
 )
 
 // maxBody is the largest request body, in bytes.
@@ -58,9 +58,10 @@ func (s *Server) admitRequest(w http.ResponseWriter, r *http.Request) (*route, *
 		return nil, Errorf(CodeBadRequest, "GET takes no body")
 	case r.URL.RawQuery != "":
 		return nil, Errorf(CodeBadRequest, "%s takes no query: %q", r.URL.Path, r.URL.RawQuery)
-	case t.operator && !g.peer.operator(s.cfg.Group):
-		s.log.Info("refused", zap.String("request", t.method+" "+t.path), zap.Int32("pid", g.peer.PID), zap.Uint32("uid", g.peer.UID))
-		return nil, g.peer.refusal(s.cfg.Group)
+	case t.operator:
+		if e := s.operates(r, access.Device{}); e != nil {
+			return nil, e
+		}
 	}
 	return t, nil
 }

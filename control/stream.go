@@ -15,8 +15,9 @@ type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	timeout time.Duration
-	buf     []byte // reused
-	id      uint64 // of the last event
+	sees    func(Device) bool // what it is told of
+	buf     []byte            // reused
+	id      uint64            // of the last event
 }
 
 // getEvents streams the devices, Ready, and what changes, until the client or
@@ -34,6 +35,7 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) (any, error) 
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	out := &stream{w: w, control: http.NewResponseController(w), timeout: s.cfg.WriteTimeout}
+	out.sees = sees(r)
 	err := out.run(r.Context().Done(), began, devices, sub, s.cfg.KeepAlive)
 	var slow *Error
 	if errors.As(err, &slow) || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -44,6 +46,9 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) (any, error) 
 
 func (o *stream) run(done <-chan struct{}, began time.Time, devices []Device, sub *Subscription, keepAlive time.Duration) error {
 	for _, d := range devices {
+		if !o.sees(d) {
+			continue
+		}
 		o.add(DeviceAdded, Event{DeviceAdded, d, began})
 	}
 	o.add(Ready, struct{}{})
@@ -61,6 +66,9 @@ func (o *stream) run(done <-chan struct{}, began time.Time, devices []Device, su
 		case e, ok := <-sub.Events():
 			if !ok {
 				return o.end(sub.Err())
+			}
+			if !o.sees(e.Device) {
+				continue
 			}
 			o.add(e.Type, e)
 		}

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"gomuxd/access"
 )
 
 // lines opens a stream by hand and returns a reader of its lines.
@@ -225,7 +227,7 @@ func TestConnectionLimit(t *testing.T) {
 		uid := uint32(1<<31 - 7)
 		r := newRig(t, func(c *Config) {
 			c.Connections = 4
-			c.Peer = func(net.Conn) (Peer, error) { return Peer{UID: uid}, nil }
+			c.Peer = func(net.Conn) access.Peer { return access.Peer{Origin: access.Local, UID: uid} }
 		})
 		var held []net.Conn
 		hold := func(n int) {

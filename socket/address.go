@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gomuxd/access"
 	"gomuxd/socket/address"
 )
 
@@ -212,12 +213,8 @@ func makeWay(path string) error {
 	switch {
 	case err == nil:
 		defer conn.Close()
-		owner := "another program"
-		if p, ok := peerOf(conn); ok {
-			owner = p.String()
-		}
 		return fmt.Errorf("%w: %s answers on it; stop it first (systemctl stop usbmuxd), or choose another path",
-			ErrInUse, owner)
+			ErrInUse, owner(access.PeerOf(conn)))
 	case errors.Is(err, syscall.ECONNREFUSED):
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("stale socket: %w; remove it as its owner", err)

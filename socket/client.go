@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"gomuxd/access"
 )
 
 // state is where a client stands; see the drawing in the package comment.
@@ -31,6 +33,10 @@ type client struct {
 	conn   net.Conn        // Server.Close closes it, too
 	raw    syscall.RawConn // nil if conn is no socket
 	tcp    bool            // a close cannot be told from a half-close
+
+	peer    access.Peer
+	guest   *access.Guest // nil for one who may do everything
+	crowded bool          // one too many
 
 	state    state
 	version  uint32 // of replies: binary until the first property list
@@ -56,14 +62,25 @@ type target struct {
 	conn  Conn // from a Dial that worked
 }
 
-func newClient(s *Server, conn net.Conn, number uint64) *client {
+func newClient(s *Server, conn net.Conn, number uint64, gate *access.Gate) *client {
 	_, tcp := conn.(*net.TCPConn)
-	return &client{srv: s, number: number, conn: conn, raw: rawConn(conn), tcp: tcp}
+	c := &client{srv: s, number: number, conn: conn, raw: rawConn(conn), tcp: tcp}
+	if gate != nil {
+		c.guest = gate.Admit(conn)
+		c.peer = c.guest.Peer
+	} else {
+		c.peer = access.PeerOf(conn)
+	}
+	return c
 }
 
 // run is the client's handler: it serves the client to its end.
 func (c *client) run() {
 	defer c.close()
+	if c.crowded {
+		c.turnAway()
+		return
+	}
 	for c.state != closed {
 		switch c.state {
 		case command:
@@ -217,6 +234,14 @@ func (c *client) serve() state {
 
 // answer carries out one request and returns the next state.
 func (c *client) answer(r request, tag uint32) state {
+	if c.crowded {
+		number := uint32(resultBadCommand)
+		if r.verb == cmdConnect {
+			number = resultRefused
+		}
+		c.result(tag, number)
+		return c.linger()
+	}
 	switch r.verb {
 	case cmdListen:
 		c.target.tag = tag
@@ -224,7 +249,7 @@ func (c *client) answer(r request, tag uint32) state {
 	case cmdConnect:
 		return c.locate(r, tag)
 	case cmdListDevices:
-		list, err := c.srv.reg.deviceList()
+		list, err := c.srv.reg.deviceList(c.sees)
 		return c.data(tag, list, err)
 	case cmdListListeners:
 		list, err := c.srv.listenerList()
@@ -251,7 +276,11 @@ func (c *client) locate(r request, tag uint32) state {
 	switch {
 	case e == nil:
 		return c.result(tag, resultBadDevice)
-	case r.port == 0: // no device listens there: what its reset would say
+	case !c.sees(e):
+		c.srv.reg.release(e)
+		return c.result(tag, resultBadDevice)
+	case !c.may(access.Connect, e.named(), r.port),
+		r.port == 0: // no device listens there: what its reset would say
 		c.srv.reg.release(e)
 		return c.result(tag, resultRefused)
 	}

@@ -41,6 +41,8 @@ type Config struct {
 	ListenerEvents int // events waiting for a listener that does not read: 1024
 	ListenerBytes  int // bytes of the same: 1 MiB
 	RecordCalls    int // calls of Records at the same time: 16
+	Clients        int // clients at the same time: 8192
+	UserClients    int // of one user, root excepted: 2048
 }
 
 // validate replaces every unset field by its default.
@@ -61,6 +63,8 @@ func (c *Config) validate() {
 	c.ListenerEvents = positive(c.ListenerEvents, 1024)
 	c.ListenerBytes = positive(c.ListenerBytes, 1<<20)
 	c.RecordCalls = positive(c.RecordCalls, 16)
+	c.Clients = positive(c.Clients, 8192)
+	c.UserClients = positive(c.UserClients, 2048)
 }
 
 func positive[T time.Duration | int](v, def T) T {

@@ -273,7 +273,7 @@ func testOneWrite(t *testing.T) {
 	r := newRig(t)
 	id := r.attach(newFakeDevice())
 	mine, theirs := net.Pipe()
-	r.srv.start(theirs)
+	r.srv.start(theirs, nil)
 	t.Cleanup(func() { mine.Close() })
 	_ = mine.SetDeadline(time.Now().Add(patience))
 	buf := make([]byte, 1<<20)

@@ -32,6 +32,7 @@ type Info struct {
 	Serial         string    // the raw USB serial number; derived from UDID if empty
 	ProductID      uint16    // USB product id
 	LocationID     uint32    // USB bus number << 16 | device address
+	Port           string    // USB only: where it is plugged in, "1-2.3"; for access rules
 	Speed          uint64    // bits per second; 0 is taken for high speed
 	Transport      Transport // USB or Network
 	NetworkAddress []byte    // Network only: a socket address, as clients see it

@@ -102,7 +102,7 @@ func FuzzClientInput(f *testing.F) {
 		defer mine.Close()
 		by := time.Now().Add(patience)
 		_ = mine.SetDeadline(by)
-		srv.start(theirs)
+		srv.start(theirs, nil)
 
 		fed := make(chan struct{})
 		go func() { // in pieces of step bytes

@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"gomuxd/access"
 	"gomuxd/plist"
 )
 
@@ -289,6 +290,7 @@ func (r *memRecords) BUID() (string, error) {
 // rig is a running server on a Unix and, with dialTCP, a TCP socket.
 type rig struct {
 	t       testing.TB
+	gate    *access.Gate
 	reg     *Registry
 	srv     *Server
 	records *memRecords
@@ -348,13 +350,19 @@ func openFiles(t testing.TB) int {
 
 func newRig(t testing.TB, configs ...func(*Config)) *rig {
 	t.Helper()
+	return newGatedRig(t, nil, configs...)
+}
+
+// newGatedRig is newRig with access rules.
+func newGatedRig(t testing.TB, gate *access.Gate, configs ...func(*Config)) *rig {
+	t.Helper()
 	// The poller's own descriptors come to stay with the first socket.
 	if l, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
 		l.Close()
 	}
 	noLeaks(t)
 	core, logs := observer.New(zap.DebugLevel)
-	r := &rig{t: t, reg: NewRegistry(), records: newMemRecords(), logs: logs}
+	r := &rig{t: t, gate: gate, reg: NewRegistry(), records: newMemRecords(), logs: logs}
 	cfg := Config{Log: zap.New(core), Records: r.records}
 	for _, f := range configs {
 		f(&cfg)
@@ -378,7 +386,7 @@ func newRig(t testing.TB, configs ...func(*Config)) *rig {
 
 func (r *rig) serve(l net.Listener) {
 	served := make(chan error, 1)
-	go func() { served <- r.srv.Serve(l) }()
+	go func() { served <- r.srv.Serve(l, r.gate) }()
 	r.t.Cleanup(func() {
 		r.srv.Close()
 		if err := <-served; err != nil {

@@ -15,8 +15,9 @@ type listener struct {
 	version   uint32 // protocol form of the events
 	identity  identity
 	conn      net.Conn
-	maxEvents int // messages waiting, see Config
-	maxBytes  int // bytes waiting, see Config
+	maxEvents int               // messages waiting, see Config
+	maxBytes  int               // bytes waiting, see Config
+	sees      func(*entry) bool // what it is told of
 
 	wake chan struct{} // holds a token when there is something for the writer
 

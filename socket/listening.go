@@ -3,8 +3,6 @@ package socket
 import (
 	"time"
 
-	"go.uber.org/zap"
-
 	"gomuxd/plist"
 )
 
@@ -19,6 +17,7 @@ func (c *client) listen() state {
 		maxEvents: c.srv.cfg.ListenerEvents,
 		maxBytes:  c.srv.cfg.ListenerBytes,
 		wake:      make(chan struct{}, 1),
+		sees:      c.sees,
 	}
 	_ = c.conn.SetWriteDeadline(time.Time{}) // events may wait; the queue has its limits
 	c.srv.reg.subscribe(l, appendResult(nil, c.version, c.target.tag, resultOK))
@@ -76,6 +75,5 @@ func (s *Server) listenerList() ([]byte, error) {
 
 // logDrop logs why a client is dropped, and who it is.
 func (c *client) logDrop(reason string) {
-	fields := append([]zap.Field{zap.Uint64("conn", c.number)}, peerFields(c.conn)...)
-	c.srv.log.Warn(reason, fields...)
+	c.srv.log.Warn(reason, c.who()...)
 }

@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"gomuxd/access"
 	"gomuxd/plist"
 )
 
@@ -14,10 +15,24 @@ import (
 // record.
 const minRecord = 8
 
+// recordVerbs are the requests that concern records, as rules name them. This
+// computer's identity is part of each record.
+var recordVerbs = map[verb]access.Verb{
+	cmdReadBUID:         access.ReadRecord,
+	cmdReadPairRecord:   access.ReadRecord,
+	cmdSavePairRecord:   access.SaveRecord,
+	cmdDeletePairRecord: access.DeleteRecord,
+}
+
 // record answers the requests that concern Records. It returns the payload of
 // a data reply, or nil and the Number of a Result.
 func (c *client) record(r *request) (payload []byte, number uint32) {
 	s := c.srv
+	dev := s.reg.named(r.recordID)
+	if !c.may(recordVerbs[r.verb], dev, 0) {
+		return nil, uint32(syscall.EACCES)
+	}
+	defer func() { c.audit(r, number) }()
 	switch r.verb {
 	case cmdReadBUID:
 		return s.reply(func() (any, error) {

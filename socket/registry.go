@@ -115,7 +115,7 @@ func (r *Registry) attach(info Info, d Device) (id uint32, victims []*listener, 
 	})
 	r.entries = slices.Insert(r.entries, i, e)
 	r.list = nil
-	return id, append(victims, r.broadcastLocked(arrival)...), nil
+	return id, append(victims, r.broadcastLocked(e, arrival)...), nil
 }
 
 // Detach takes a device away. The caller ends the device's connections first.
@@ -158,7 +158,7 @@ func (r *Registry) removeLocked(e *entry) (victims []*listener) {
 	e.gone = true
 	r.entries = slices.DeleteFunc(r.entries, func(other *entry) bool { return other == e })
 	r.list = nil
-	return r.broadcastLocked(detachedEvent(e.ID, e.Info.Transport))
+	return r.broadcastLocked(e, detachedEvent(e.ID, e.Info.Transport))
 }
 
 // Paired tells listeners that a pair record for the device with this UDID was
@@ -180,7 +180,7 @@ func (r *Registry) paired(match func(*entry) bool) bool {
 	i := slices.IndexFunc(r.entries, match)
 	if i >= 0 {
 		e := r.entries[i]
-		victims = r.broadcastLocked(pairedEvent(e.ID, e.Info.Transport))
+		victims = r.broadcastLocked(e, pairedEvent(e.ID, e.Info.Transport))
 	}
 	r.mu.Unlock()
 	drop(victims)
@@ -235,23 +235,28 @@ func (r *Registry) release(e *entry) {
 	}
 }
 
-// deviceList returns the payload of the reply to ListDevices. It is shared and
-// must not be written to.
-func (r *Registry) deviceList() ([]byte, error) {
+// deviceList returns the payload of the reply to ListDevices for a client that sees
+// some devices. It is shared and must not be written to.
+func (r *Registry) deviceList(sees func(*entry) bool) ([]byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.list != nil {
+	hidden := slices.ContainsFunc(r.entries, func(e *entry) bool { return !sees(e) })
+	if r.list != nil && !hidden {
 		return r.list, nil
 	}
-	reply := deviceListReply{DeviceList: make([]attached, len(r.entries))}
-	for i, e := range r.entries {
-		reply.DeviceList[i] = newAttached(e.ID, e.Info)
+	reply := deviceListReply{DeviceList: make([]attached, 0, len(r.entries))}
+	for _, e := range r.entries {
+		if !hidden || sees(e) {
+			reply.DeviceList = append(reply.DeviceList, newAttached(e.ID, e.Info))
+		}
 	}
 	list, err := plist.MarshalXML(reply)
 	if err != nil {
 		return nil, fmt.Errorf("encode device list: %w", err)
 	}
-	r.list = list
+	if !hidden {
+		r.list = list
+	}
 	return list, nil
 }
 
@@ -264,7 +269,7 @@ func (r *Registry) subscribe(l *listener, first []byte) {
 	snapshot := make([][]byte, 1, 1+len(r.entries))
 	snapshot[0] = first
 	for _, e := range r.entries {
-		if b := e.arrival.form(l.version); b != nil {
+		if b := e.arrival.form(l.version); b != nil && l.sees(e) {
 			snapshot = append(snapshot, b)
 		}
 	}
@@ -278,11 +283,12 @@ func (r *Registry) unsubscribe(l *listener) {
 	delete(r.listeners, l)
 }
 
-// broadcastLocked queues e with every listener. It returns those whose queue is
-// full, no longer subscribed; the caller drops them after unlocking.
-func (r *Registry) broadcastLocked(e event) (victims []*listener) {
+// broadcastLocked queues what happened to e with every listener that sees it. It
+// returns those whose queue is full, no longer subscribed; the caller drops them
+// after unlocking.
+func (r *Registry) broadcastLocked(e *entry, what event) (victims []*listener) {
 	for l := range r.listeners {
-		if b := e.form(l.version); b != nil && !l.push(b) {
+		if b := what.form(l.version); b != nil && l.sees(e) && !l.push(b) {
 			delete(r.listeners, l)
 			victims = append(victims, l)
 		}

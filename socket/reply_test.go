@@ -11,7 +11,7 @@ import (
 // Sizes seen in logs of usbmuxd and its clients.
 func TestReplySizes(t *testing.T) {
 	reg := NewRegistry()
-	list, err := reg.deviceList()
+	list, err := reg.deviceList(func(*entry) bool { return true })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"gomuxd/access"
 )
 
 // Server serves clients on any number of listening sockets.
@@ -17,6 +19,8 @@ type Server struct {
 	reg *Registry
 	cfg Config
 	log *zap.Logger
+
+	audit *zap.Logger // who did what with records, who was refused
 
 	accepted atomic.Uint64 // clients so far; the next one's number
 	calls    chan struct{} // holds a token per running call of Records
@@ -28,6 +32,7 @@ type Server struct {
 	hangups   *hangups // made by the first Serve; read-only from then on
 	listeners map[net.Listener]struct{}
 	clients   map[*client]struct{}
+	users     map[uint32]int // clients by uid
 }
 
 // NewServer returns a server for the devices of reg.
@@ -37,10 +42,12 @@ func NewServer(reg *Registry, cfg Config) *Server {
 		reg:       reg,
 		cfg:       cfg,
 		log:       cfg.Log,
+		audit:     cfg.Log.Named("audit"),
 		calls:     make(chan struct{}, cfg.RecordCalls),
 		done:      make(chan struct{}),
 		listeners: make(map[net.Listener]struct{}),
 		clients:   make(map[*client]struct{}),
+		users:     make(map[uint32]int),
 	}
 }
 
@@ -51,9 +58,10 @@ const (
 )
 
 // Serve accepts clients on l until l or the server is closed, then returns nil.
-// It may run for several listeners at once. Want of file descriptors or memory
-// does not end it: clients wait in the backlog meanwhile. Serve closes l.
-func (s *Server) Serve(l net.Listener) error {
+// What they may do is the gate's say; with nil it is everything. Serve may run for
+// several listeners at once. Want of file descriptors or memory does not end it:
+// clients wait in the backlog meanwhile. Serve closes l.
+func (s *Server) Serve(l net.Listener, gate *access.Gate) error {
 	defer l.Close()
 	if ok, err := s.addListener(l); !ok {
 		return err
@@ -66,7 +74,7 @@ func (s *Server) Serve(l net.Listener) error {
 		switch {
 		case err == nil:
 			backoff = 0
-			s.start(conn)
+			s.start(conn, gate)
 		case errors.Is(err, net.ErrClosed):
 			return nil
 		case transient(err):
@@ -102,20 +110,29 @@ func transient(err error) bool {
 	return false
 }
 
-// start runs the handler of a new client. Close waits for it.
-func (s *Server) start(conn net.Conn) {
-	c := newClient(s, conn, s.accepted.Add(1)-1)
+// start runs the handler of a new client. Close waits for it. A client too many is
+// served one refusal, as long as there are not too many of those.
+func (s *Server) start(conn net.Conn, gate *access.Gate) {
+	c := newClient(s, conn, s.accepted.Add(1)-1, gate)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	user := c.peer.UID
+	switch n := len(s.clients); {
+	case s.closed, n >= s.cfg.Clients+s.cfg.Clients/8+1:
 		conn.Close()
 		return
+	case n >= s.cfg.Clients, user != 0 && s.users[user] >= s.cfg.UserClients:
+		c.crowded = true
 	}
 	s.clients[c] = struct{}{}
+	s.users[user]++
 	s.wg.Go(func() {
 		c.run()
 		s.mu.Lock()
 		delete(s.clients, c)
+		if s.users[user]--; s.users[user] == 0 {
+			delete(s.users, user)
+		}
 		s.mu.Unlock()
 	})
 }

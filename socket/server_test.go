@@ -224,7 +224,7 @@ func TestAcceptErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.srv.Serve(&faultyListener{bad, []error{fail(syscall.EINVAL)}}); !errors.Is(err, syscall.EINVAL) {
+	if err := r.srv.Serve(&faultyListener{bad, []error{fail(syscall.EINVAL)}}, nil); !errors.Is(err, syscall.EINVAL) {
 		t.Errorf("Serve = %v, want EINVAL", err)
 	}
 }
@@ -334,7 +334,7 @@ func TestServeAfterClose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := srv.Serve(l); err != nil {
+	if err := srv.Serve(l, nil); err != nil {
 		t.Fatalf("Serve = %v, want nil", err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"gomuxd/access"
 	"gomuxd/control"
 	"gomuxd/lockdown/trust"
 )
@@ -237,7 +238,7 @@ func TestTouch(t *testing.T) {
 
 func TestForbidden(t *testing.T) {
 	l := newLab(t)
-	l.peer = control.Peer{PID: 1, UID: 65534, GID: 65534}
+	l.peer = access.Peer{Origin: access.Local, PID: 1, UID: 65534, GID: 65534}
 	l.serveControl()
 	l.hub.Put("k", bo())
 	for _, args := range [][]string{{"trust"}, {"untrust", "Bo"}, {"records", "list"}} {

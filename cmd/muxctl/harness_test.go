@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"gomuxd/access"
 	"gomuxd/control"
 	"gomuxd/socket"
 )
@@ -176,7 +177,7 @@ type lab struct {
 	reg     *socket.Registry
 	records *memRecords
 	dir     string
-	peer    control.Peer
+	peer    access.Peer
 
 	app         *app
 	out, errOut syncBuffer
@@ -235,7 +236,7 @@ func (l *lab) serveControl() (stop func()) {
 	l.t.Helper()
 	cfg := control.Config{}
 	if l.peer.PID != 0 {
-		cfg.Peer = func(net.Conn) (control.Peer, error) { return l.peer, nil }
+		cfg.Peer = func(net.Conn) access.Peer { return l.peer }
 	}
 	srv := control.NewServer(l.hub, l.acts, cfg)
 	ln, err := net.Listen("unix", l.controlPath())
@@ -263,7 +264,7 @@ func (l *lab) serveSocket() {
 		l.t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- srv.Serve(ln) }()
+	go func() { done <- srv.Serve(ln, nil) }()
 	l.t.Cleanup(func() {
 		srv.Close()
 		if err := <-done; err != nil {

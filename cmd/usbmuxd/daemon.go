@@ -11,6 +11,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"go.uber.org/zap"
 
+	"gomuxd/access"
 	"gomuxd/control"
 	"gomuxd/hotplug"
 	"gomuxd/lockdown"
@@ -38,6 +39,7 @@ type muxd struct {
 	tasks  []func(ctx context.Context) error // run beside, end with ctx
 	mux    mux.Config                        // of every phone's session, less the log
 
+	rules    access.Rules // what clients may do
 	registry *socket.Registry
 	records  flow.Records // set by run
 	keys     flow.Keys
@@ -89,6 +91,15 @@ func (d *muxd) run(ctx context.Context) error {
 	d.records = records
 	defer d.keys.Wait()
 
+	policy, err := d.opts.accessPolicy()
+	if err != nil {
+		return err
+	}
+	d.rules.Set(policy)
+	for _, who := range policy.Missing() {
+		d.log.Warn("a rule names somebody whom this computer does not have", zap.String("who", who))
+	}
+
 	listeners, err := listen(d.opts.sockets)
 	if err != nil {
 		return err
@@ -104,8 +115,8 @@ func (d *muxd) run(ctx context.Context) error {
 		Errno:   pairrecord.Errno,
 	})
 	operators := control.NewServer(d.hub, &operator{d: d, records: records, started: time.Now().UTC()}, control.Config{
-		Log:   d.log.Named("control"),
-		Group: d.opts.group,
+		Log:  d.log.Named("control"),
+		Gate: d.gate(d.opts.control),
 	})
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -118,7 +129,7 @@ func (d *muxd) run(ctx context.Context) error {
 		})
 	}
 	for _, l := range listeners {
-		run(func() error { return srv.Serve(l) })
+		run(func() error { return srv.Serve(l, d.gate(l.Addr().String())) })
 		d.log.Info("listening", zap.Stringer("address", l.Addr()))
 	}
 	if l, err := d.listenControl(); err != nil {

@@ -83,6 +83,7 @@ func (d *muxd) drive(ctx context.Context, log *zap.Logger, dev hotplug.Device, v
 	if err != nil {
 		return err
 	}
+	u.info.Port = dev.Port
 	log = log.With(zap.String("udid", u.info.UDID))
 	cfg := d.mux
 	cfg.Log = log.Named("mux")

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"gomuxd/control"
+	"gomuxd/access"
 	"gomuxd/lockdown"
 	"gomuxd/lockdown/trust"
 	"gomuxd/pairrecord"
@@ -62,7 +62,7 @@ func (o *options) flags() (fs *pflag.FlagSet, help, version *bool) {
 	fs.StringVarP(&o.records, "config-dir", "C", defaultRecords, "keep pair records in `DIR`")
 	fs.StringVarP(&o.pidFile, "pidfile", "P", defaultPidFile, "lock `FILE` and write the process id to it; "+noPidFile+" for none")
 	fs.StringVar(&o.control, "control", "", "listen for muxctl on the Unix socket `PATH`, "+noPidFile+" for none (default the first Unix socket's path with .control)")
-	fs.StringVar(&o.group, "control-group", control.DefaultGroup, "let members of `GROUP` use muxctl to trust, untrust and restore, beside root")
+	fs.StringVar(&o.group, "control-group", access.Group, "let members of `GROUP` use muxctl to trust, untrust and restore, beside root")
 	fs.StringArrayVar(&o.policies, "trust-policy", nil, "`[UDID=]POLICY`: auto pairs as soon as the owner allows it (default), ask waits for muxctl trust, never leaves it to clients")
 	fs.StringVar(&o.identity, "supervisor", "", "pair with supervised phones by the identity in `FILE` (PKCS #12 or PEM)")
 	fs.StringVar(&o.password, "supervisor-password", "", "`FILE` with the password of the identity")

@@ -92,7 +92,7 @@ func serve(t *testing.T) (addr string, reg *socket.Registry) {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- srv.Serve(l) }()
+	go func() { done <- srv.Serve(l, nil) }()
 	t.Cleanup(func() {
 		srv.Close()
 		if err := <-done; err != nil {
