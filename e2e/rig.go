@@ -74,6 +74,7 @@ type Rig struct {
 	cmd     *exec.Cmd
 	exited  chan struct{} // closed when the daemon has ended
 	err     error         // how it ended
+	quit    bool          // by Quit
 
 	mu  sync.Mutex // guards log
 	log strings.Builder
@@ -153,6 +154,9 @@ func (r *Rig) Pid() int { return r.cmd.Process.Pid }
 // Stop asks the daemon to end, and fails unless it ends well and its phones
 // have counted no violation of the protocol.
 func (r *Rig) Stop() error {
+	if r.quit {
+		return nil
+	}
 	_ = r.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-r.exited:
@@ -170,6 +174,14 @@ func (r *Rig) Stop() error {
 		}
 	}
 	return nil
+}
+
+// Quit ends the daemon with a dump of all its goroutines, and returns its log.
+func (r *Rig) Quit() string {
+	r.quit = true
+	_ = r.cmd.Process.Signal(syscall.SIGQUIT)
+	<-r.exited
+	return r.Log()
 }
 
 // Command prepares a client program that talks to this daemon.
