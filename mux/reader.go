@@ -29,9 +29,10 @@ func (s *Session) readLoop() error {
 			end = copy(buf, buf[start:end])
 			start = 0
 		}
+		split := start != end
 		n, err := s.pipe.Read(buf[end:])
 		end += n
-		for {
+		for first := true; ; first = false {
 			used, ferr := s.frame(buf[start:end])
 			if ferr != nil {
 				return ferr
@@ -40,6 +41,12 @@ func (s *Session) readLoop() error {
 				break
 			}
 			start += used
+			switch {
+			case !first:
+				s.in.Joined++
+			case split:
+				s.in.Split++
+			}
 		}
 		if start == end {
 			start, end = 0, 0
@@ -113,6 +120,8 @@ func (s *Session) frameBeforeVersion(h header, b []byte) (int, error) {
 		return int(h.length), nil
 	}
 	major := binary.BigEndian.Uint32(b[shortHeaderLen:])
+	s.log.Debug("phone tells its version", zap.Uint32("major", major),
+		zap.Uint32("minor", binary.BigEndian.Uint32(b[shortHeaderLen+4:])), zap.Uint32("bytes", h.length))
 	if major != 1 && major != 2 {
 		return 0, fmt.Errorf("%w: mux version %d, only 1 and 2 are known", ErrProtocol, major)
 	}
@@ -143,6 +152,7 @@ func (s *Session) tcp(h header, b []byte) {
 	s.rxSeq = h.tx
 	c := s.conns[g.dst]
 	if c == nil || c.remote != g.src {
+		s.in.segmentIn(g, int(h.length), len(payload), 0)
 		if g.flags&flagRST == 0 && len(s.strays) < maxStrays {
 			s.strays = append(s.strays, segment{src: g.dst, dst: g.src, ack: g.seq, flags: flagRST})
 		}
@@ -154,8 +164,13 @@ func (s *Session) tcp(h header, b []byte) {
 		return
 	}
 
-	before := c.tcb.state
+	before, una := c.tcb.state, c.tcb.sndUna
 	ev := c.tcb.input(g, len(payload))
+	acked := c.tcb.sndUna - una
+	if before == synSent {
+		acked = 0 // the SYN
+	}
+	s.in.segmentIn(g, int(h.length), len(payload), acked)
 	if g.flags&flagRST != 0 && c.tcb.err != nil && before != closed && len(payload) > 0 {
 		c.tcb.err = fmt.Errorf("%w: %q", c.tcb.err, text(payload))
 	}

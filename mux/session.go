@@ -80,6 +80,8 @@ type Session struct {
 	done   chan struct{} // closed when err is set
 	wg     sync.WaitGroup
 
+	in, out Observed // the reader's, the writer's; see Session.Observed
+
 	// mu guards all below and each Conn's tcb, rings and queue links. Nothing
 	// under it waits, logs, calls back or does I/O.
 	mu       sync.Mutex

@@ -70,6 +70,7 @@ func (s *Session) nextFrame(frame []byte) (length int, stop bool) {
 		return 0, false
 	}
 	length = s.encodeLocked(frame, g, n)
+	s.out.packetOut(length, n, c.tcb.sndNxt-c.tcb.sndUna)
 	if n == 0 {
 		s.mu.Unlock()
 		return length, false

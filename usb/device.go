@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 )
 
@@ -59,6 +60,9 @@ func Open(ctx context.Context, at Address, cfg Config) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
+	i := d.info
+	cfg.Log.Debug("claimed", zap.Stringer("mode", i.Mode), zap.Int("configuration", i.Configuration), zap.Int("interface", i.Interface),
+		zap.Uint8("in", i.In), zap.Uint8("out", i.Out), zap.Int("in_max", i.InMax), zap.Int("out_max", i.OutMax), zap.Uint64("speed", i.Speed))
 	return d, nil
 }
 

@@ -24,6 +24,10 @@ type inSide struct {
 	fails   int   // recoveries in a row
 	halt    fault // the endpoint is to be recovered
 	collect func(uintptr) bool
+
+	// For Stats. Guarded by Pipe.mu.
+	empty, short uint64
+	largest      int
 }
 
 // busy reports whether the reader need not wait.
@@ -180,10 +184,15 @@ func (p *Pipe) receivedLocked(f *frame) {
 	errno := f.errno()
 	switch {
 	case errno == 0 && f.actualLength == 0:
+		s.empty++
 		p.receiveLocked(f) // a zero-length packet ends no stream
 		return
 	case errno == 0:
 		s.fails = 0
+		s.largest = max(s.largest, int(f.actualLength))
+		if f.actualLength < f.bufferLength && int(f.actualLength)%p.ep.inMax == 0 {
+			s.short++
+		}
 	case s.halt.is() && (errno == unix.ENOENT || errno == unix.ECONNRESET):
 		// Discarded by recoverIn.
 	case errno == unix.EPIPE, transient(errno):

@@ -102,6 +102,9 @@ func (p *Pipe) send(f *frame, b []byte) (int, error) {
 				return 0, err
 			}
 		}
+		if ends {
+			p.emptyOut.Add(1)
+		}
 		return n, nil
 	}
 }

@@ -77,6 +77,7 @@ type Pipe struct {
 	blocked           atomic.Int64 // when the writer began to wait, since start; 0 if it does not
 	pending           atomic.Int32 // OUT transfers in flight
 	recoveries        atomic.Uint64
+	emptyOut          atomic.Uint64 // zero-length packets sent
 }
 
 // fault is a completion, or a refusal, that ends the pipe.
@@ -124,10 +125,19 @@ func roundDown(n, unit int) int { return max(n/unit, 1) * unit }
 
 // Stats is what a pipe has done and is doing.
 type Stats struct {
-	BytesIn, BytesOut uint64
-	Pending           int           // packets on their way to the phone
-	Blocked           time.Duration // how long Write has been waiting for the phone to take something, 0 if it is not
-	Recoveries        uint64        // halts cleared and failed transfers repeated
+	BytesIn    uint64        `json:"bytes_in"`
+	BytesOut   uint64        `json:"bytes_out"`
+	Pending    int           `json:"pending"`    // packets on their way to the phone
+	Blocked    time.Duration `json:"blocked"`    // how long Write has been waiting for the phone to take something, 0 if it is not
+	Recoveries uint64        `json:"recoveries"` // halts cleared and failed transfers repeated
+
+	// What zero-length packets have done: EmptyIn had a transfer of their own,
+	// since the one before was full to the last byte; ShortIn ended a transfer of
+	// full packets before it was full; EmptyOut ended packets to the phone.
+	EmptyIn   uint64 `json:"empty_in"`
+	ShortIn   uint64 `json:"short_in"`
+	EmptyOut  uint64 `json:"empty_out"`
+	LargestIn int    `json:"largest_in"` // transfer, bytes
 }
 
 // Stats returns the pipe's counters. A phone that does not take what is sent to
@@ -138,7 +148,11 @@ func (p *Pipe) Stats() Stats {
 		BytesOut:   p.bytesOut.Load(),
 		Pending:    int(p.pending.Load()),
 		Recoveries: p.recoveries.Load(),
+		EmptyOut:   p.emptyOut.Load(),
 	}
+	p.mu.Lock()
+	s.EmptyIn, s.ShortIn, s.LargestIn = p.rx.empty, p.rx.short, p.rx.largest
+	p.mu.Unlock()
 	if at := p.blocked.Load(); at != 0 {
 		s.Blocked = time.Since(p.start) - time.Duration(at)
 	}
@@ -282,6 +296,7 @@ func (p *Pipe) teardown() {
 		}
 	}
 	p.closeErr = p.k.close()
+	p.log.Debug("transfers ended", zap.Any("stats", p.Stats()))
 	if p.cfg.released != nil {
 		p.cfg.released()
 	}

@@ -81,6 +81,29 @@ func TestReadSkipsZeroLength(t *testing.T) {
 		if n := k.count(testIn); n != 3 {
 			t.Errorf("%d transfers pending, want 3", n)
 		}
+		if s := p.Stats(); s.EmptyIn != 5 || s.ShortIn != 0 || s.LargestIn != 1 {
+			t.Errorf("want 5 empty transfers and a largest of 1 byte, got %+v", s)
+		}
+	})
+}
+
+// TestStatsTellZeroLengthPackets asserts that the two ways in which a phone's
+// zero-length packets show are told apart: the transfers are of 1024 bytes.
+func TestStatsTellZeroLengthPackets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFakeKernel(t)
+		p := start(t, k, small)
+		for _, n := range []int{511, 512, 513, 1024, 0} {
+			k.finish(testIn, 0, fill(n, 1))
+			if n > 0 {
+				readN(t, p, n)
+			}
+		}
+		go p.Read(make([]byte, 1)) // collects
+		synctest.Wait()
+		if s := p.Stats(); s.ShortIn != 1 || s.EmptyIn != 1 || s.LargestIn != 1024 {
+			t.Errorf("want a short, an empty and a full transfer of 1024 bytes, got %+v", s)
+		}
 	})
 }
 
@@ -122,12 +145,18 @@ func TestWriteEndsPackets(t *testing.T) {
 					}
 					var got []int
 					var all []byte
+					empty := 0
 					for _, b := range k.sentLog() {
-						got = append(got, len(b))
+						if got = append(got, len(b)); len(b) == 0 {
+							empty++
+						}
 						all = append(all, b...)
 					}
 					if !slices.Equal(got, want) {
 						t.Errorf("transfers %v, want %v", got, want)
+					}
+					if n := p.Stats().EmptyOut; int(n) != empty {
+						t.Errorf("%d zero-length packets counted of %v", n, got)
 					}
 					if !bytes.Equal(all, bytes.Repeat(data, 3)) {
 						t.Error("data differs")

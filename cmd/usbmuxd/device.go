@@ -111,6 +111,7 @@ func (d *muxd) drive(ctx context.Context, log *zap.Logger, dev hotplug.Device, v
 		trusting.Wait()
 		d.registry.Detach(id)
 		log.Info("detached")
+		log.Debug("session observed", zap.Any("wire", session.Observed()))
 	}()
 
 	select {
