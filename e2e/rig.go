@@ -161,7 +161,7 @@ func (r *Rig) Stop() error {
 	select {
 	case <-r.exited:
 	case <-time.After(startTimeout):
-		_ = r.cmd.Process.Signal(syscall.SIGQUIT) // with all stacks in the log
+		_ = r.cmd.Process.Signal(syscall.SIGABRT) // with all stacks in the log
 		<-r.exited
 		return fmt.Errorf("the daemon did not stop within %v\n%s", startTimeout, r.Log())
 	}
@@ -179,7 +179,7 @@ func (r *Rig) Stop() error {
 // Quit ends the daemon with a dump of all its goroutines, and returns its log.
 func (r *Rig) Quit() string {
 	r.quit = true
-	_ = r.cmd.Process.Signal(syscall.SIGQUIT)
+	_ = r.cmd.Process.Signal(syscall.SIGABRT)
 	<-r.exited
 	return r.Log()
 }
