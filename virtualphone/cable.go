@@ -18,6 +18,7 @@ type Cable struct {
 	mu        sync.Mutex // guards all below, the link and its conns
 	inReady   sync.Cond  // there may be something for an IN transfer, or an end
 	unplugged bool
+	unplugIn  int   // packets of the host until the cable is pulled, 0 = off
 	pipe      *pipe // the latest claim
 	link      link
 
@@ -95,6 +96,11 @@ func (c *Cable) messageLocked(b []byte) {
 	c.phone.stats.outBytes.Add(uint64(len(b)))
 	c.phone.stats.outPackets.Add(1)
 	c.link.input(b)
+	if c.unplugIn > 0 {
+		if c.unplugIn--; c.unplugIn == 0 {
+			c.phone.wg.Go(c.Unplug) // which takes the lock
+		}
+	}
 }
 
 // BulkIn carries out one IN transfer: it waits for data and fills b, ending

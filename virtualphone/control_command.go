@@ -71,9 +71,16 @@ var orders = map[string]order{
 		return nil
 	}},
 	"reboot": {nil, func(_ context.Context, p *Phone, _ []string) error { return p.Reboot() }},
-	"unplug": {nil, func(_ context.Context, p *Phone, _ []string) error {
-		p.Unplug()
-		return nil
+	"unplug": {[]string{"[PACKETS]"}, func(_ context.Context, p *Phone, args []string) error {
+		if len(args) == 0 {
+			p.Unplug()
+			return nil
+		}
+		n, err := strconv.ParseUint(args[0], 10, 31)
+		if err != nil {
+			return fmt.Errorf("%q is no number of packets", args[0])
+		}
+		return p.UnplugAfter(int(n))
 	}},
 	"replug": {nil, func(_ context.Context, p *Phone, _ []string) error {
 		p.Unplug()

@@ -57,6 +57,20 @@ func (p *Phone) sendPacket(proto uint32, body []byte) error {
 	return c.sendPacket(proto, body)
 }
 
+// UnplugAfter pulls the cable that is plugged in once the host has sent so many
+// more packets, so that it goes in the middle of something; 0 takes that back. It
+// reports ErrUnplugged without a cable.
+func (p *Phone) UnplugAfter(packets int) error {
+	c := p.plugged()
+	if c == nil {
+		return ErrUnplugged
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unplugIn = max(packets, 0)
+	return nil
+}
+
 // ResetConns ends every open connection with an RST that carries text; what
 // services wrote before is dropped.
 func (p *Phone) ResetConns(text string) {

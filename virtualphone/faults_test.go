@@ -253,3 +253,27 @@ func TestDeadlines(t *testing.T) {
 		<-done
 	})
 }
+
+// TestUnplugAfter asserts that the cable goes with the packet that was named, and
+// that the next one is whole.
+func TestUnplugAfter(t *testing.T) {
+	p := newPhone(t, Config{})
+	if err := p.UnplugAfter(1); !errors.Is(err, ErrUnplugged) {
+		t.Errorf("without a cable: want ErrUnplugged, got %v", err)
+	}
+	h := dialPhone(t, plug(t, p))
+	must(t, p.UnplugAfter(1))
+	_, _ = h.dial(LockdownPort) // its SYN is the one
+	if _, err := p.Wait(t.Context(), waitFor["unplugged"]); err != nil {
+		t.Fatal(err)
+	}
+	h = dialPhone(t, plug(t, p))
+	for range 3 {
+		if _, err := h.dial(LockdownPort); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p.plugged() == nil {
+		t.Error("the second cable was pulled, too")
+	}
+}

@@ -14,10 +14,13 @@ import (
 	"gomuxd/hotplug"
 	"gomuxd/socket"
 	"gomuxd/virtualphone"
+	"gomuxd/virtualphone/bus"
 )
 
-// phoneOptions puts virtual iPhones into this process, for the demo and tests.
+// phoneOptions puts virtual iPhones into this process, or finds them in another,
+// for the demo and tests.
 type phoneOptions struct {
+	bus      string
 	count    int
 	control  string
 	passcode string
@@ -32,6 +35,7 @@ func (o *phoneOptions) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.control, "virtual-phone-control", "", "serve the socket `PATH`, through which the command virtualphone drives them")
 	fs.StringVar(&o.passcode, "virtual-phone-passcode", "", "their passcode is `CODE`; none if empty")
 	fs.StringVar(&o.ios, "virtual-phone-ios", "", "the iOS `VERSION` they run")
+	fs.StringVar(&o.bus, "virtual-phone-bus", "", "take the phones at the socket `PATH` of virtualphone serve instead of all that")
 }
 
 func (o *phoneOptions) validate() error {
@@ -43,10 +47,15 @@ func (o *phoneOptions) validate() error {
 
 // plug makes virtual phones the daemon's devices.
 func (o *phoneOptions) plug(d *muxd) error {
+	if o.bus != "" {
+		r := &remoteBus{path: o.bus, plugged: make(map[string]bus.Event)}
+		d.source, d.open = r.run, r.open
+		return nil
+	}
 	if o.count == 0 {
 		return nil
 	}
-	bus := &virtualBus{log: d.log, changed: make(chan struct{}, 1)}
+	phones := &virtualBus{log: d.log, changed: make(chan struct{}, 1)}
 	for i := range o.count {
 		cfg := virtualphone.Config{
 			UDID:           fmt.Sprintf("00008110-%016X", 0x000A1111_2222_0000+i),
@@ -62,16 +71,16 @@ func (o *phoneOptions) plug(d *muxd) error {
 		if err != nil {
 			return err
 		}
-		bus.add(phone)
+		phones.add(phone)
 	}
-	d.source, d.open = bus.run, bus.open
+	d.source, d.open = phones.run, phones.open
 	if o.control != "" {
 		l, err := socket.Listen(o.control, 0o600)
 		if err != nil {
 			return err
 		}
 		d.tasks = append(d.tasks, func(ctx context.Context) error {
-			return virtualphone.ServeControl(ctx, l, func() []*virtualphone.Phone { return bus.phones })
+			return virtualphone.ServeControl(ctx, l, func() []*virtualphone.Phone { return phones.phones })
 		})
 	}
 	return nil
@@ -89,18 +98,23 @@ type virtualBus struct {
 	cables map[string]*virtualphone.Cable // by path
 }
 
-func (b *virtualBus) add(phone *virtualphone.Phone) {
-	n := len(b.phones) + 1
-	dev := hotplug.Device{
-		Path:    "/sys/devices/virtual/phone/1-" + strconv.Itoa(n),
-		Port:    "1-" + strconv.Itoa(n),
+// virtualDevice is a phone in a port, as sysfs would show it.
+func virtualDevice(port int, serial string) hotplug.Device {
+	return hotplug.Device{
+		Path:    "/sys/devices/virtual/phone/1-" + strconv.Itoa(port),
+		Port:    "1-" + strconv.Itoa(port),
 		Bus:     1,
 		Vendor:  0x05ac,
 		Product: 0x12a8,
-		Serial:  phone.Serial(),
+		Serial:  serial,
 		Speed:   480_000_000,
 		Kind:    hotplug.Mux,
 	}
+}
+
+func (b *virtualBus) add(phone *virtualphone.Phone) {
+	n := len(b.phones) + 1
+	dev := virtualDevice(n, phone.Serial())
 	b.phones = append(b.phones, phone)
 	plugs := 0
 	phone.Notify(func(c *virtualphone.Cable) {
@@ -176,14 +190,62 @@ func (b *virtualBus) open(_ context.Context, dev hotplug.Device) (unit, error) {
 	if cable == nil {
 		return unit{}, virtualphone.ErrUnplugged
 	}
-	return unit{
-		pipe: cable.Pipe(),
-		info: socket.Info{
-			UDID:       cable.Phone().UDID(),
-			Serial:     dev.Serial,
-			ProductID:  dev.Product,
-			LocationID: uint32(dev.Bus)<<16 | uint32(dev.Address),
-			Speed:      dev.Speed,
-		},
-	}, nil
+	return unit{pipe: cable.Pipe(), info: virtualInfo(dev, cable.Phone().UDID())}, nil
+}
+
+// virtualInfo is what clients are told of a phone.
+func virtualInfo(dev hotplug.Device, udid string) socket.Info {
+	return socket.Info{
+		UDID:       udid,
+		Serial:     dev.Serial,
+		ProductID:  dev.Product,
+		LocationID: uint32(dev.Bus)<<16 | uint32(dev.Address),
+		Speed:      dev.Speed,
+	}
+}
+
+// remoteBus is virtual phones that live in another process.
+type remoteBus struct {
+	path string
+
+	mu      sync.Mutex           // guards plugged
+	plugged map[string]bus.Event // by path
+}
+
+// run reports their coming and going until ctx ends.
+func (b *remoteBus) run(ctx context.Context, events chan<- hotplug.Event) error {
+	return bus.Watch(ctx, b.path, func(plug bus.Event) error {
+		ev := hotplug.Event{Action: hotplug.Scanned}
+		if !plug.Scanned {
+			ev = hotplug.Event{Action: hotplug.Remove, Device: virtualDevice(plug.Port, plug.Serial)}
+			ev.Device.Address = plug.Plug
+			b.note(ev.Device.Path, plug)
+			if plug.Plugged {
+				ev.Action = hotplug.Add
+			}
+		}
+		select {
+		case events <- ev:
+		case <-ctx.Done():
+		}
+		return nil
+	})
+}
+
+func (b *remoteBus) note(path string, plug bus.Event) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.plugged[path] = plug
+}
+
+// open claims one of them.
+func (b *remoteBus) open(ctx context.Context, dev hotplug.Device) (unit, error) {
+	b.mu.Lock()
+	plug := b.plugged[dev.Path]
+	b.mu.Unlock()
+	pipe, err := bus.Claim(ctx, b.path, plug)
+	if err != nil {
+		return unit{}, err
+	}
+	return unit{pipe: pipe, info: virtualInfo(dev, plug.UDID)}, nil
 }

@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"os"
 	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/spf13/pflag"
@@ -37,16 +34,12 @@ Examples:
 
 // attachOptions are the flags of attach.
 type attachOptions struct {
-	count    int
-	speed    string
-	product  string
-	preset   string
-	behavior []string
-	mode     int
-	passcode string
-	ios      string
-	noMux    bool
-	socket   string
+	phoneOptions
+	speed   string
+	product string
+	mode    int
+	noMux   bool
+	socket  string
 }
 
 // attach plugs virtual iPhones into the kernel until ctx ends.
@@ -54,14 +47,10 @@ func attach(ctx context.Context, args []string, env func(string) string, stdout,
 	var o attachOptions
 	flags := pflag.NewFlagSet("virtualphone attach", pflag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.IntVar(&o.count, "count", 1, "how many phones, 1 to 120")
+	o.addFlags(flags)
 	flags.StringVar(&o.speed, "speed", "high", "high or super")
 	flags.StringVar(&o.product, "product", "12a8", "USB product id in hex, such as 1281 for recovery or 1227 for DFU mode")
 	flags.IntVar(&o.mode, "mode", 1, "USB mode, 1 to 5")
-	flags.StringVar(&o.passcode, "passcode", "", "passcode; none if empty")
-	flags.StringVar(&o.ios, "ios", "", "the version of iOS, or of its kin, that they run")
-	flags.StringVar(&o.preset, "preset", "", "what they are, see above; default an iPhone 13")
-	flags.StringArrayVar(&o.behavior, "behavior", nil, "`NAME=VALUE`, a behavior from the start, see virtualphone --help; may be repeated")
 	flags.BoolVar(&o.noMux, "no-usbmux", false, "without the usbmux interface")
 	flags.StringVarP(&o.socket, "socket", "s", env(socketVariable), "control socket to make; default $"+socketVariable+", or none")
 	usage := func(err error) int {
@@ -76,8 +65,6 @@ func attach(ctx context.Context, args []string, env func(string) string, stdout,
 		return usage(err)
 	case flags.NArg() > 0:
 		return usage(fmt.Errorf("unexpected argument %q", flags.Arg(0)))
-	case o.count < 1 || o.count > 120:
-		return usage(fmt.Errorf("--count %d is not in 1 to 120", o.count))
 	}
 	gadgets, err := o.gadgets()
 	if err != nil {
@@ -100,16 +87,13 @@ func (o *attachOptions) gadgets() ([]*usbip.Gadget, error) {
 	if err != nil {
 		return nil, fmt.Errorf("product id %q is no hex number of 16 bits", o.product)
 	}
-	all := make([]*usbip.Gadget, o.count)
-	for i := range all {
-		cfg, err := o.config(i)
-		if err != nil {
-			return nil, err
-		}
+	configs, err := o.configs()
+	if err != nil {
+		return nil, err
+	}
+	all := make([]*usbip.Gadget, len(configs))
+	for i, cfg := range configs {
 		cfg.MaxPacketSize = speed.PacketSize()
-		if i > 0 {
-			cfg.Name += " " + strconv.Itoa(i+1)
-		}
 		phone, err := virtualphone.New(cfg)
 		if err != nil {
 			return nil, err
@@ -122,45 +106,6 @@ func (o *attachOptions) gadgets() ([]*usbip.Gadget, error) {
 	return all, nil
 }
 
-// config describes phone i.
-func (o *attachOptions) config(i int) (virtualphone.Config, error) {
-	cfg := virtualphone.Config{UDID: fmt.Sprintf("00008110-%016X", 0x000A1111_2222_0000+i), Name: "Virtual iPhone"}
-	if o.preset != "" {
-		var err error
-		if cfg, err = virtualphone.Preset(o.preset); err != nil {
-			return cfg, err
-		}
-		const digits = 4 // at the end of the UDID, to tell them apart
-		if i > 0 {
-			cfg.UDID = fmt.Sprintf("%s%0*x", cfg.UDID[:len(cfg.UDID)-digits], digits, i)
-		}
-	}
-	cfg.Passcode = o.passcode
-	if o.ios != "" {
-		cfg.ProductVersion = o.ios
-	}
-	for _, s := range o.behavior {
-		name, value, _ := strings.Cut(s, "=")
-		if err := cfg.Behavior.Set(name, value); err != nil {
-			return cfg, err
-		}
-	}
-	return cfg, nil
-}
-
-// presetList is a line per preset for the help.
-func presetList() string {
-	var b strings.Builder
-	for _, name := range virtualphone.Presets() {
-		cfg, err := virtualphone.Preset(name)
-		if err != nil {
-			continue // cannot be: it is listed
-		}
-		fmt.Fprintf(&b, "  %-12s %s, version %s\n", name, cfg.ProductType, cfg.ProductVersion)
-	}
-	return b.String()
-}
-
 // run plugs the gadgets in, each with a line of output, until ctx ends or one
 // cannot be plugged in.
 func (o *attachOptions) run(ctx context.Context, gadgets []*usbip.Gadget, stdout io.Writer) error {
@@ -168,10 +113,9 @@ func (o *attachOptions) run(ctx context.Context, gadgets []*usbip.Gadget, stdout
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	if o.socket != "" {
-		_ = os.Remove(o.socket) // left over from a phone before
-		l, err := net.Listen("unix", o.socket)
+		l, err := listen(o.socket)
 		if err != nil {
-			return fmt.Errorf("control socket: %w", err)
+			return err
 		}
 		phones := make([]*virtualphone.Phone, len(gadgets))
 		for i, g := range gadgets {

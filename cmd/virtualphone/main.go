@@ -32,9 +32,11 @@ const socketVariable = "VIRTUALPHONE_SOCKET"
 const help = `Usage: virtualphone [-s SOCKET] [--phone UDID] COMMAND [ARGUMENT]
 
        virtualphone attach [OPTIONS]
+       virtualphone serve --bus SOCKET [OPTIONS]
 
 Drives a running virtual iPhone through its control socket. The command attach
-plugs new ones into this kernel instead; see virtualphone attach --help.
+plugs new ones into this kernel instead, serve holds them for a daemon that finds
+them at a socket; each has its own --help.
 
 Commands:
   status                       what the phone shows and whom it trusts
@@ -51,7 +53,9 @@ Commands:
   set-passcode CODE|off        change the passcode or take it away
   supervise PEM|off            let the holder of this certificate pair unasked
   reboot                       restart; with a passcode it is then locked since boot
-  unplug, replug               pull the cable, put it back in
+  unplug [PACKETS]             pull the cable, or once the host has sent so many
+                               more packets
+  replug                       put it back in, pull it before
   wait dialog|passcode|gone|trusted|restricted|unplugged
                                block until that is so
   log TEXT                     add a line to the phone's system log
@@ -111,8 +115,13 @@ func main() {
 // run is the program without its process: arguments, environment and streams in,
 // exit code out.
 func run(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) int {
-	if len(args) > 0 && args[0] == "attach" {
-		return attach(ctx, args[1:], env, stdout, stderr)
+	if len(args) > 0 {
+		switch args[0] {
+		case "attach":
+			return attach(ctx, args[1:], env, stdout, stderr)
+		case "serve":
+			return serve(ctx, args[1:], env, stdout, stderr)
+		}
 	}
 	flags := pflag.NewFlagSet("virtualphone", pflag.ContinueOnError)
 	flags.SetOutput(io.Discard)

@@ -69,6 +69,11 @@ func TestRun(t *testing.T) {
 		{args: "attach --help", out: "\n  iphone-3gs   iPhone2,1, version 6.1.6\n"},
 		{args: "attach --preset fridge", code: 2, err: `no preset "fridge"; there are: iphone-3gs, `},
 		{args: "attach --behavior mood=bad", code: 2, err: `no behavior "mood"; there are: dialog-delay, `},
+		{args: "attach --count 0", code: 2, err: "--count 0 is not in 1 to 120"},
+		{args: "serve --help", out: "virtualphone serve --bus /tmp/bus"},
+		{args: "serve", code: 2, err: "two sockets are wanted"},
+		{args: "serve --bus b --preset fridge", code: 2, err: `no preset "fridge"`},
+		{args: "serve --bus /nowhere/bus", code: 1, err: "socket /nowhere/bus: "},
 		{args: "", code: 2, err: "no command given"},
 		{args: "dance", code: 2, err: `unknown command "dance"`},
 		{args: "tap", code: 2, err: "usage: tap trust|dont-trust|dismiss"},
@@ -106,16 +111,13 @@ func TestHelpIsComplete(t *testing.T) {
 	}
 }
 
-func TestAttachedPhones(t *testing.T) {
-	o := attachOptions{preset: "watch", behavior: []string{"dialog-delay=20s", "tap-notifies=on"}, ios: "11.1"}
-	one, err := o.config(0)
+func TestPhoneOptions(t *testing.T) {
+	o := phoneOptions{count: 2, preset: "watch", behavior: []string{"dialog-delay=20s", "tap-notifies=on"}, ios: "11.1"}
+	all, err := o.configs()
 	if err != nil {
 		t.Fatal(err)
 	}
-	two, err := o.config(1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	one, two := all[0], all[1]
 	if one.UDID == two.UDID || one.DeviceClass != "Watch" || one.ProductVersion != "11.1" || one.Behavior.DialogDelay != 20*time.Second || !one.Behavior.TapNotifies {
 		t.Errorf("watches = %+v, %+v", one, two)
 	}
