@@ -22,6 +22,11 @@ const (
 	lastRetry  = 30 * time.Second
 )
 
+// unplugging is how long the system may take to tell of an unplug, of which the
+// transfers tell first. Until then a failure is not shown: at the end of every
+// visit people would read of a USB error.
+const unplugging = 500 * time.Millisecond
+
 // device is one plugged period of one phone.
 type device struct {
 	stop context.CancelFunc
@@ -48,7 +53,8 @@ func (d *muxd) startDevice(ctx context.Context, dev hotplug.Device, before *devi
 		for ctx.Err() == nil {
 			start := time.Now()
 			err := d.drive(ctx, log, dev, v)
-			if ctx.Err() != nil {
+			v.ended()
+			if !rest(ctx, unplugging) {
 				return
 			}
 			v.detached(err)
@@ -59,10 +65,8 @@ func (d *muxd) startDevice(ctx context.Context, dev hotplug.Device, before *devi
 			if time.Since(start) > lastRetry {
 				pause = firstRetry // it had worked for a while
 			}
-			select {
-			case <-ctx.Done(): // an unplug, of which the transfers told first
+			if !rest(ctx, pause-unplugging) {
 				return
-			case <-time.After(pause):
 			}
 			level := zap.WarnLevel
 			if err.Error() == told {
@@ -74,6 +78,16 @@ func (d *muxd) startDevice(ctx context.Context, dev hotplug.Device, before *devi
 		}
 	})
 	return this
+}
+
+// rest waits for d, and reports whether ctx has not ended meanwhile.
+func rest(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
 }
 
 // drive opens a phone, shows it to the clients, and returns when its session

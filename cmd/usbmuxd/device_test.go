@@ -10,7 +10,9 @@ import (
 
 	"go.uber.org/zap"
 
+	"gomuxd/control"
 	"gomuxd/hotplug"
+	"gomuxd/lockdown/trust"
 	"gomuxd/mux/muxtest"
 	"gomuxd/pairrecord"
 	"gomuxd/socket"
@@ -132,10 +134,32 @@ func TestSessionLost(t *testing.T) {
 		if got := ids(d); len(got) != 0 {
 			t.Fatalf("want no device, got %v", got)
 		}
-		time.Sleep(firstRetry)
+		time.Sleep(unplugging)
+		synctest.Wait()
+		if got := d.hub.Devices(); len(got) != 1 || got[0].Trust != string(trust.NoMux) {
+			t.Fatalf("want a device without a multiplexer, got %+v", got)
+		}
+		time.Sleep(firstRetry - unplugging)
 		synctest.Wait()
 		if got := ids(d); len(got) != 1 || got[0] != 2 {
 			t.Fatalf("want device 2, got %v", got)
+		}
+	})
+}
+
+// TestUnplugged asserts that an unplug which the transfers tell of first is shown as
+// nothing else: no failure comes before it.
+func TestUnplugged(t *testing.T) {
+	rig(t, nil, func(ctx context.Context, d *muxd, s *script) {
+		synctest.Wait()
+		_, events := d.hub.Subscribe()
+		defer events.Close()
+		s.phone.Unplug()
+		time.Sleep(unplugging / 2)
+		d.handle(ctx, plugged(hotplug.Remove))
+		ev := <-events.Events()
+		if ev.Type != control.DeviceRemoved || ev.Device.Trust != string(trust.Disabled) {
+			t.Fatalf("want the removal of a phone as it was, got %+v", ev)
 		}
 	})
 }

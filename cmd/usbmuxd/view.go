@@ -98,9 +98,11 @@ func (v *view) flowing() *flow.Flow {
 	return v.flow
 }
 
+// ended says that the session is over; what was shown last stays.
+func (v *view) ended() { v.use(nil, nil, nil) }
+
 // detached shows a device whose session has ended, or could not begin.
 func (v *view) detached(err error) {
-	v.use(nil, nil, nil)
 	state, cause := belowMux(err)
 	v.change(func(d *control.Device) {
 		d.DeviceID, d.ExpiresInDays = nil, nil
