@@ -39,16 +39,23 @@ func (l listener) await(t *testing.T, text string) {
 		t.Fatal(err)
 	}
 	for {
-		var head [16]byte
-		if _, err := io.ReadFull(l, head[:]); err != nil {
+		body, err := l.next()
+		if err != nil {
 			t.Fatalf("waiting for %q: %v", text, err)
-		}
-		body := make([]byte, binary.LittleEndian.Uint32(head[:])-16)
-		if _, err := io.ReadFull(l, body); err != nil {
-			t.Fatal(err)
 		}
 		if strings.Contains(string(body), text) {
 			return
 		}
 	}
+}
+
+// next is the payload of the next message.
+func (l listener) next() ([]byte, error) {
+	var head [16]byte
+	if _, err := io.ReadFull(l, head[:]); err != nil {
+		return nil, err
+	}
+	body := make([]byte, binary.LittleEndian.Uint32(head[:])-16)
+	_, err := io.ReadFull(l, body)
+	return body, err
 }

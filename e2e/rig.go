@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -11,9 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -60,6 +59,11 @@ type Config struct {
 	Version  string // of their iOS
 	Args     []string
 	Log      io.Writer // copy of the daemon's log, nil for none
+
+	// Apart has the phones live in a process of their own, where they outlive the
+	// daemon. They are not plugged in at first.
+	Apart bool
+	Wrap  []string // the command that runs the daemon, such as setpriv; may be empty
 }
 
 // Rig is a running daemon with virtual phones, on a socket and a record
@@ -70,117 +74,120 @@ type Rig struct {
 	Records string // record directory
 
 	bin     Binaries
-	control string // path of the phones' control socket
-	cmd     *exec.Cmd
-	exited  chan struct{} // closed when the daemon has ended
-	err     error         // how it ended
-	quit    bool          // by Quit
-
-	mu  sync.Mutex // guards log
-	log strings.Builder
+	cfg     Config
+	control string   // path of the phones' control socket
+	daemon  *process // nil while it does not run
+	phones  *process // nil if they live in the daemon
+	log     logbook
 }
-
-// startTimeout bounds the start of the daemon on a slow and busy machine.
-const startTimeout = time.Minute
 
 // Start starts a daemon and waits until it says that it is ready and has its
 // phones. The caller must Stop it.
 func Start(bin Binaries, cfg Config) (*Rig, error) {
+	cfg.Phones = max(cfg.Phones, 1)
 	r := &Rig{
 		Dir:     cfg.Dir,
 		Socket:  filepath.Join(cfg.Dir, "usbmuxd"),
 		Records: filepath.Join(cfg.Dir, "lockdown"),
 		bin:     bin,
+		cfg:     cfg,
 		control: filepath.Join(cfg.Dir, "phone"),
-		exited:  make(chan struct{}),
+		log:     logbook{copy: cfg.Log},
 	}
-	args := []string{
-		"-f", "-v", "-S", r.Socket, "-C", r.Records, "-P", filepath.Join(cfg.Dir, "pid"),
-		"--virtual-phone=" + strconv.Itoa(max(cfg.Phones, 1)),
-		"--virtual-phone-control=" + r.control,
-		"--virtual-phone-passcode=" + cfg.Passcode,
-		"--virtual-phone-ios=" + cfg.Version,
-	}
-	r.cmd = exec.Command(bin.Daemon, append(args, cfg.Args...)...)
-	stderr, err := r.cmd.StderrPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := r.cmd.Start(); err != nil {
-		return nil, err
-	}
-	ready := make(chan struct{})
-	go func() { // ends with the daemon; exited tells
-		defer close(r.exited)
-		missing := max(cfg.Phones, 1) + 1 // lines: each phone attached, and ready
-		lines := bufio.NewScanner(stderr)
-		for lines.Scan() {
-			r.mu.Lock()
-			r.log.WriteString(lines.Text() + "\n")
-			r.mu.Unlock()
-			if cfg.Log != nil {
-				fmt.Fprintln(cfg.Log, lines.Text())
-			}
-			if text := lines.Text(); strings.Contains(text, " INFO ready ") || strings.Contains(text, " INFO attached ") {
-				if missing--; missing == 0 {
-					close(ready)
-				}
-			}
+	if cfg.Apart {
+		cmd := exec.Command(bin.Phone, "serve", "--unplugged", "--bus", r.bus(), "-s", r.control,
+			"--count", strconv.Itoa(cfg.Phones), "--passcode", cfg.Passcode, "--ios", cfg.Version)
+		var err error
+		r.phones, err = launch(cmd, &r.log, func(line string) bool { return strings.Contains(line, " waits at ") }, cfg.Phones)
+		if err != nil {
+			return nil, r.failed(err)
 		}
-		r.err = r.cmd.Wait()
-	}()
-	select {
-	case <-ready:
-		return r, nil
-	case <-r.exited:
-		return nil, fmt.Errorf("the daemon ended: %v\n%s", r.err, r.Log())
-	case <-time.After(startTimeout):
-		_ = r.cmd.Process.Kill()
-		<-r.exited
-		return nil, fmt.Errorf("the daemon was not ready within %v\n%s", startTimeout, r.Log())
 	}
+	if err := r.Launch(); err != nil {
+		if r.phones != nil {
+			r.phones.kill()
+		}
+		return nil, err
+	}
+	return r, nil
 }
 
-// Log is what the daemon has logged so far.
-func (r *Rig) Log() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.log.String()
+func (r *Rig) bus() string { return filepath.Join(r.Dir, "bus") }
+
+// Launch starts the daemon, at first or again, and waits as Start does.
+func (r *Rig) Launch() error {
+	args := append(slices.Clone(r.cfg.Wrap), r.bin.Daemon, "-f", "-v", "-S", r.Socket, "-C", r.Records, "-P", filepath.Join(r.Dir, "pid"))
+	lines := 1 // to wait for: that it is ready, and has its phones
+	if r.cfg.Apart {
+		args = append(args, "--virtual-phone-bus="+r.bus())
+	} else {
+		lines += r.cfg.Phones
+		args = append(args,
+			"--virtual-phone="+strconv.Itoa(r.cfg.Phones),
+			"--virtual-phone-control="+r.control,
+			"--virtual-phone-passcode="+r.cfg.Passcode,
+			"--virtual-phone-ios="+r.cfg.Version)
+	}
+	args = append(args, r.cfg.Args...)
+	p, err := launch(exec.Command(args[0], args[1:]...), &r.log, func(line string) bool {
+		return strings.Contains(line, " INFO ready ") || lines > 1 && strings.Contains(line, " INFO attached ")
+	}, lines)
+	if err != nil {
+		return r.failed(err)
+	}
+	r.daemon = p
+	return nil
 }
+
+// Shutdown asks the daemon alone to end, and fails unless it ends well.
+func (r *Rig) Shutdown() error {
+	p := r.daemon
+	r.daemon = nil
+	if err := p.stop(); err != nil {
+		return r.failed(err)
+	}
+	return nil
+}
+
+// Kill ends the daemon as a power cut would. Phones that live in it are lost.
+func (r *Rig) Kill() {
+	r.daemon.kill()
+	r.daemon = nil
+}
+
+// Log is what the daemon, and phones apart from it, have logged so far.
+func (r *Rig) Log() string { return r.log.String() }
+
+func (r *Rig) failed(err error) error { return fmt.Errorf("%w\n%s", err, r.Log()) }
 
 // Pid is the daemon's process id.
-func (r *Rig) Pid() int { return r.cmd.Process.Pid }
+func (r *Rig) Pid() int { return r.daemon.cmd.Process.Pid }
 
-// Stop asks the daemon to end, and fails unless it ends well and its phones
-// have counted no violation of the protocol.
+// Stop asks all to end, and fails unless they end well and the phones have counted
+// no violation of the protocol.
 func (r *Rig) Stop() error {
-	if r.quit {
-		return nil
-	}
-	_ = r.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-r.exited:
-	case <-time.After(startTimeout):
-		_ = r.cmd.Process.Signal(syscall.SIGABRT) // with all stacks in the log
-		<-r.exited
-		return fmt.Errorf("the daemon did not stop within %v\n%s", startTimeout, r.Log())
-	}
-	if r.err != nil {
-		return fmt.Errorf("the daemon ended with %w\n%s", r.err, r.Log())
+	var errs []error
+	for _, p := range []*process{r.daemon, r.phones} {
+		if p != nil {
+			errs = append(errs, p.stop())
+		}
 	}
 	for _, bad := range []string{"protocol violations", "DATA RACE", "panic:"} {
 		if strings.Contains(r.Log(), bad) {
-			return fmt.Errorf("the daemon's log says %q\n%s", bad, r.Log())
+			errs = append(errs, fmt.Errorf("the log says %q", bad))
 		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return r.failed(err)
 	}
 	return nil
 }
 
 // Quit ends the daemon with a dump of all its goroutines, and returns its log.
 func (r *Rig) Quit() string {
-	r.quit = true
-	_ = r.cmd.Process.Signal(syscall.SIGABRT)
-	<-r.exited
+	_ = r.daemon.cmd.Process.Signal(syscall.SIGABRT)
+	<-r.daemon.exited
+	r.daemon = nil
 	return r.Log()
 }
 
