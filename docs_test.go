@@ -1,0 +1,48 @@
+package gomuxd_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestDocsNameTests asserts that the tests which documents call as witnesses exist.
+func TestDocsNameTests(t *testing.T) {
+	files, err := exec.Command("git", "ls-files", "*_test.go").Output()
+	if err != nil {
+		t.Skipf("not a git checkout: %v", err)
+	}
+	known := make(map[string]bool)
+	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	for name := range strings.FieldsSeq(string(files)) {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range function.FindAllSubmatch(b, -1) {
+			known[string(m[1])] = true
+		}
+	}
+	docs, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`((?:Test|Fuzz)\\w+)")
+	for _, doc := range append(docs, "ARCHITECTURE.md") {
+		b, err := os.ReadFile(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, line := range bytes.Split(b, []byte("\n")) {
+			for _, m := range named.FindAllSubmatch(line, -1) {
+				if name := string(m[1]); !known[name] && name != "TestNames" {
+					t.Errorf("%s:%d names %s, which does not exist", doc, i+1, name)
+				}
+			}
+		}
+	}
+}
