@@ -6,7 +6,7 @@
 //	            ┌────────────── Identify ◀── silence, nonsense, refusal of connections
 //	            ▼
 //	no record ┌───┐ record
-//	    ┌─────┤   ├──────▶ Check ──▶ trusted ── every five minutes ──▶ Check
+//	    ┌─────┤   ├──────▶ Check ──▶ trusted ── every five minutes, or after a client ──▶ Check
 //	    ▼     └───┘          │
 //	 Listen                  └─▶ InvalidHostID, TLS, broken ──▶ SetAside ──▶ Listen, Ask
 //	    ▼

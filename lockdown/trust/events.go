@@ -18,8 +18,11 @@ func (m *Machine) Hear(now time.Time, e Event) {
 		m.clients = true
 	case ClientsGone:
 		m.clients, m.missed = false, time.Time{}
-		if m.do == Pair && m.answered {
+		switch {
+		case m.do == Pair && m.answered:
 			m.at = now
+		case m.state == Trusted && m.do == Check:
+			m.lookAgain(now)
 		}
 	case ClientSaved:
 		m.record, m.why = true, ""
@@ -50,6 +53,18 @@ func (m *Machine) Hear(now time.Time, e Event) {
 		} else if !m.cfg.NoLockdown {
 			m.next(Identify, now)
 		}
+	}
+}
+
+// lookAgain brings the next check forward: a client has had its session, or was
+// refused one because the phone was reset. Nothing else tells of a reset.
+func (m *Machine) lookAgain(now time.Time) {
+	at := m.opened.Add(relook)
+	if at.Before(now) {
+		at = now
+	}
+	if at.Before(m.at) {
+		m.at = at
 	}
 }
 

@@ -70,6 +70,8 @@ type Config struct {
 const (
 	// recheck is how often a trusted phone is asked whether it still is.
 	recheck = 5 * time.Minute
+	// relook is how soon it may be asked again, once a client has talked to it.
+	relook = 5 * time.Second
 	// patience is how long a dialog is taken to be up; it is asked for that long.
 	patience = 5 * time.Minute
 	// standBack is how long a client that pairs by itself has the right of way.
@@ -108,6 +110,7 @@ type Machine struct {
 	clients   bool      // some have a connection to lockdownd
 	missed    time.Time // when one of them found no record
 	answered  bool      // request_pair came while a client had the right of way
+	opened    time.Time // when the record was last seen to open the phone
 
 	do    Deed
 	at    time.Time // when; zero: not before something is heard

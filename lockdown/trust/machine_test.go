@@ -125,6 +125,26 @@ func TestMachine(t *testing.T) {
 			did(Check, stranger, ForgottenByPhone, nameInvalidHostID),
 			did(SetAside, gone, ForgottenByPhone, nameInvalidHostID),
 		}},
+		{"forgotten while plugged in, noticed after a client", Config{}, []step{
+			did(Identify, withOurs, Connecting, ""),
+			did(Check, opened, Trusted, ""),
+			after(time.Minute, heard(ClientsGone, Trusted, "")),
+			after(1, did(Check, stranger, ForgottenByPhone, nameInvalidHostID)),
+			did(SetAside, gone, ForgottenByPhone, nameInvalidHostID),
+		}},
+		{"clients that come and go every second", Config{}, []step{
+			did(Identify, withOurs, Connecting, ""),
+			did(Check, opened, Trusted, ""),
+			after(time.Second, heard(ClientsGone, Trusted, "")),
+			after(relook-time.Second-1, did(Rest, fine, Trusted, "")),
+			after(1, did(Check, opened, Trusted, "")),
+			after(time.Second, heard(ClientsGone, Trusted, "")),
+			after(time.Second, heard(ClientsGone, Trusted, "")),
+			after(relook-2*time.Second-1, did(Rest, fine, Trusted, "")),
+			after(1, did(Check, opened, Trusted, "")),
+			after(recheck-1, did(Rest, fine, Trusted, "")), // left alone without them
+			after(1, did(Check, opened, Trusted, "")),
+		}},
 		{"unused for too long", Config{}, []step{
 			did(Identify, withOurs, Connecting, ""),
 			did(Check, Result{Cause: nameInvalidHostID, Record: true, Unused: true}, ForgottenByPhone, CauseUnused),
@@ -380,7 +400,7 @@ func play(t *testing.T, m *Machine, name string, now time.Time, s step) time.Tim
 		m.SetPolicy(now, s.now)
 	default:
 		d, at := m.Next(now)
-		if d == Rest && s.deed != Rest {
+		if d == Rest && s.deed != Rest && s.wait == 0 {
 			if at.IsZero() {
 				t.Fatalf("%s: want %v, but nothing is planned in state %v", name, s.deed, m.state)
 			}

@@ -184,7 +184,7 @@ func (m *Machine) checked(now time.Time, r Result) {
 
 func (m *Machine) trusted(now time.Time) {
 	m.set(Trusted, "")
-	m.why, m.told, m.answered = "", false, false
+	m.why, m.told, m.answered, m.opened = "", false, false, now
 	m.dialog, m.taps, m.listening, m.asking, m.tries = time.Time{}, 0, false, false, 0
 	switch {
 	case m.cfg.Policy == Never:
