@@ -97,6 +97,35 @@ func TestForgotten(t *testing.T) {
 	run(t, r, "SUCCESS: Validated", "idevicepair", "validate")
 }
 
+// TestForgottenWhilePluggedIn asserts that the failure of a tool leads to the new
+// question: nothing else tells of a reset.
+func TestForgottenWhilePluggedIn(t *testing.T) {
+	r := start(t, e2e.Config{})
+	awaitTrust(t, r, trust.DialogShown)
+	phone(t, r, "tap", "trust")
+	awaitTrust(t, r, trust.Trusted)
+	phone(t, r, "forget")
+	fails(t, r, "Invalid HostID", "ideviceinfo", "-k", "DeviceName")
+	awaitTrust(t, r, trust.DialogShown)
+	muxctl(t, r, "asks again", "status")
+	phone(t, r, "tap", "trust")
+	awaitTrust(t, r, trust.Trusted)
+
+	// muxctl trust does not take the daemon's word for it either.
+	phone(t, r, "forget")
+	told := make(chan error, 1)
+	go func() {
+		_, err := r.Muxctl(limit(t), "trust")
+		told <- err
+	}()
+	awaitTrust(t, r, trust.DialogShown)
+	phone(t, r, "tap", "trust")
+	if err := <-told; err != nil {
+		t.Errorf("muxctl trust: %v", err)
+	}
+	run(t, r, "SUCCESS: Validated", "idevicepair", "validate")
+}
+
 // TestLocked asserts that a locked phone is listed, said to be locked, and asked
 // as soon as it is unlocked.
 func TestLocked(t *testing.T) {

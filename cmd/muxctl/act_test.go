@@ -70,6 +70,8 @@ func TestTrust(t *testing.T) {
 				l.serveControl()
 				l.width, l.app.patience, l.app.grace = w, patience, patience
 				l.hub.Put("k", tt.before)
+				l.acts.records = []control.Record{annaRecord()}
+				l.acts.used(noon)
 				if tt.after != nil {
 					l.play(tt.after...)
 				}
@@ -80,6 +82,37 @@ func TestTrust(t *testing.T) {
 				golden(t, fmt.Sprintf("trust-%s-%d", tt.name, w), out+errOut)
 			})
 		}
+	}
+}
+
+// TestTrustForgotten asserts that a phone which is said to trust this computer is
+// asked whether it still does, and asked for trust if it does not.
+func TestTrustForgotten(t *testing.T) {
+	l := newLab(t)
+	l.serveControl()
+	l.app.patience = patience
+	l.acts.records = []control.Record{annaRecord()}
+	l.hub.Put("k", anna())
+	l.acts.trust = func(string, control.TrustRequest) error {
+		l.acts.trust = nil
+		go func() {
+			l.hub.Put("k", in(anna(), trust.DialogShown, "It asks again.", "Tap Trust."))
+			await(t, "the dialog", func() bool { return strings.Contains(l.out.String(), "dialog-shown") })
+			l.hub.Put("k", in(anna(), trust.Trusted, "", ""))
+		}()
+		return nil
+	}
+	if code, out, errOut := l.run("trust"); code != exitOK || !strings.Contains(out, "Tap Trust.") || !strings.Contains(out, "trusts this computer") {
+		t.Errorf("trust = %d, %q, %q", code, out, errOut)
+	}
+
+	l.hub.Put("k", anna())
+	l.acts.trust = func(string, control.TrustRequest) error {
+		l.hub.Put("k", in(anna(), trust.ForgottenByPhone, "It was reset.", "Trust it anew."))
+		return nil
+	}
+	if code, _, errOut := l.run("trust", "--touch"); code != exitRefused || !strings.Contains(errOut, "any more (forgotten-by-phone)") {
+		t.Errorf("trust --touch of a phone that has forgotten = %d, %q; want %d", code, errOut, exitRefused)
 	}
 }
 
@@ -248,6 +281,10 @@ func TestForbidden(t *testing.T) {
 	}
 	if code, _, _ := l.run("list"); code != exitOK {
 		t.Errorf("list = %d; want %d", code, exitOK)
+	}
+	l.hub.Put("k", anna()) // needs nothing that is forbidden
+	if code, out, _ := l.run("trust"); code != exitOK || !strings.Contains(out, "trusts this computer") {
+		t.Errorf("trust of a trusted phone = %d, %q; want %d", code, out, exitOK)
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,8 @@ func (a *app) trustCommand() *cobra.Command {
 		Short: "Ask a device to trust this computer, and see it through",
 		Long: `Trust has the device ask its owner, also after an earlier "Don't Trust", and
 shows what the person at the device must do, until it trusts this computer or
-refuses. Without DEVICE it means the only one that is plugged in.
+refuses. A device that is said to trust it already is asked whether it still does.
+Without DEVICE it means the only one that is plugged in.
 
 With --touch nothing is asked: a session with a trusted device renews the time of
 its last use, after which it forgets this computer in 30 days.
@@ -65,6 +67,13 @@ was over.`,
 			}
 			if touch {
 				return a.touch(ctx, c, d)
+			}
+			if keepsTrust(d) {
+				// All but silence is seen through. Who may not have the device
+				// asked is told what the daemon knows.
+				if _, err := a.prove(ctx, c, d, control.TrustRequest{}); exitCode(err) == exitTimeout || ctx.Err() != nil {
+					return err
+				}
 			}
 			return a.seeThrough(ctx, c, d)
 		},
@@ -340,48 +349,69 @@ func sentence(d control.Device) string {
 	return s
 }
 
-// touch has a session renew the time of last use, and waits until it shows.
+// keepsTrust reports that a device is said to trust this computer and to keep a
+// pairing for it, which it may have lost.
+func keepsTrust(d control.Device) bool {
+	return good(d) && udidOf(d) != "" && d.Trust != string(trust.NoLockdown)
+}
+
+// touch has a session renew the time of last use, and says until when that lasts.
 func (a *app) touch(ctx context.Context, c api, d control.Device) error {
 	if !good(d) {
 		return codef(exitRefused, "%s is not trusted (%s), so there is nothing to renew: %s", title(d), d.Trust, sentence(d))
 	}
-	udid := udidOf(d)
-	if udid == "" || d.Trust == string(trust.NoLockdown) {
+	if !keepsTrust(d) {
 		return codef(exitRefused, "%s keeps no pairing that could lapse", title(d))
 	}
+	r, err := a.prove(ctx, c, d, control.TrustRequest{Touch: true})
+	if err != nil {
+		return err
+	}
+	if a.json {
+		d, err := c.Device(ctx, udidOf(d))
+		if err != nil {
+			return err
+		}
+		return a.printLine(d)
+	}
+	text := title(d) + ": the time of last use is renewed"
+	if r.ExpiresInDays != nil {
+		text += fmt.Sprintf("; unused, it expires %s (an estimate)", days(*r.ExpiresInDays))
+	}
+	fmt.Fprintln(a.stdout, text+".")
+	return nil
+}
+
+// prove has the daemon open a session with a device that is said to trust this
+// computer: it may have been reset meanwhile. It waits until the session shows in
+// the record, which it returns.
+func (a *app) prove(ctx context.Context, c api, d control.Device, req control.TrustRequest) (control.Record, error) {
+	udid := udidOf(d)
 	begin := a.now()
 	since := begin.Truncate(time.Second) // the daemon keeps no fractions
-	if _, err := c.Trust(ctx, udid, control.TrustRequest{Touch: true}); err != nil {
-		return err
+	if _, err := c.Trust(ctx, udid, req); err != nil {
+		return control.Record{}, err
 	}
 	for {
 		r, err := c.Record(ctx, udid)
-		if err != nil && ctx.Err() == nil {
-			return err
-		}
 		if err == nil && r.LastUsed != nil && !r.LastUsed.Before(since) {
-			if a.json {
-				d, err := c.Device(ctx, udid)
-				if err != nil {
-					return err
-				}
-				return a.printLine(d)
-			}
-			text := title(d) + ": the time of last use is renewed"
-			if r.ExpiresInDays != nil {
-				text += fmt.Sprintf("; unused, it expires %s (an estimate)", days(*r.ExpiresInDays))
-			}
-			fmt.Fprintln(a.stdout, text+".")
-			return nil
+			return r, nil
+		}
+		now, lost := c.Device(ctx, udid)
+		if lost == nil && !good(now) {
+			return r, codef(exitRefused, "%s does not trust this computer any more (%s): %s", title(now), now.Trust, sentence(now))
+		}
+		if err = cmp.Or(err, lost); err != nil && ctx.Err() == nil {
+			return r, err
 		}
 		if a.now().Sub(begin) > a.patience {
-			return codef(exitTimeout, "%s has not answered: unlock it and try again", title(d))
+			return r, codef(exitTimeout, "%s has not answered: unlock it and try again", title(d))
 		}
 		if !pause(ctx, a.lull) {
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return codef(exitTimeout, "%s has not answered in time: unlock it and try again", title(d))
+				return r, codef(exitTimeout, "%s has not answered in time: unlock it and try again", title(d))
 			}
-			return ctx.Err()
+			return r, ctx.Err()
 		}
 	}
 }
