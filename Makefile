@@ -126,10 +126,12 @@ install: build
 	bin/muxctl completion fish > $(DESTDIR)$(FISHCOMPDIR)/muxctl.fish
 	install -D -m 0755 bin/usbmuxd $(DESTDIR)$(SBINDIR)/usbmuxd
 	install -D -m 0644 packaging/man/usbmuxd.8 $(DESTDIR)$(MANDIR)/man8/usbmuxd.8
+	install -D -m 0644 packaging/man/usbmuxd.conf.5 $(DESTDIR)$(MANDIR)/man5/usbmuxd.conf.5
+	[ -e $(DESTDIR)/etc/usbmuxd.conf ] || install -D -m 0644 packaging/usbmuxd.conf $(DESTDIR)/etc/usbmuxd.conf
 
 ## uninstall: remove what install has put there
 uninstall:
-	rm -f $(DESTDIR)$(SBINDIR)/usbmuxd $(DESTDIR)$(MANDIR)/man8/usbmuxd.8
+	rm -f $(DESTDIR)$(SBINDIR)/usbmuxd $(DESTDIR)$(MANDIR)/man8/usbmuxd.8 $(DESTDIR)$(MANDIR)/man5/usbmuxd.conf.5
 	rm -f $(DESTDIR)$(BINDIR)/muxctl $(DESTDIR)$(MANDIR)/man1/muxctl.1 $(DESTDIR)$(USERUNITDIR)/muxctl-notify.service
 	rm -f $(DESTDIR)$(BASHCOMPDIR)/muxctl $(DESTDIR)$(ZSHCOMPDIR)/_muxctl $(DESTDIR)$(FISHCOMPDIR)/muxctl.fish
 

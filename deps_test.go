@@ -56,6 +56,7 @@ var externals = map[string]struct{ by, why string }{
 	"github.com/smallstep/":   {"lockdown", "supervisors sign there"},
 	"software.sslmate.com/":   {"lockdown", "their identities are read there"},
 	"github.com/coreos/":      {"cmd/", "so does systemd"},
+	"github.com/pelletier/":   {"cmd/", "and the configuration file"},
 	"go.uber.org/zap/zaptest": {"-", "not in programs"},
 	"C":                       {"-", "no cgo of our own"},
 }

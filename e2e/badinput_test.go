@@ -15,12 +15,17 @@ import (
 // says all of want.
 func refused(t *testing.T, args []string, want ...string) {
 	t.Helper()
+	refusedWith(t, 1, args, want...)
+}
+
+func refusedWith(t *testing.T, status int, args []string, want ...string) {
+	t.Helper()
 	cmd := exec.CommandContext(limit(t), bin.Daemon, append([]string{"-f"}, args...)...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	err := cmd.Run()
-	if code := cmd.ProcessState.ExitCode(); code != 1 {
-		t.Fatalf("want exit code 1, got %d, %v\n%s", code, err, stderr.String())
+	if code := cmd.ProcessState.ExitCode(); code != status {
+		t.Fatalf("want exit code %d, got %d, %v\n%s", status, code, err, stderr.String())
 	}
 	lines := strings.Split(strings.TrimSpace(stderr.String()), "\n")
 	last := lines[len(lines)-1]
@@ -58,7 +63,7 @@ func TestRefusesToStart(t *testing.T) {
 		refused(t, []string{"-S", path("no/such/usbmuxd"), "-C", records, "-P", "NONE"}, path("no/such/usbmuxd"), "create the directory")
 	})
 	t.Run("address of the whole network", func(t *testing.T) {
-		refused(t, []string{"-S", "0.0.0.0:27015", "-C", records, "-P", "NONE"}, "0.0.0.0:27015", "loopback", "127.0.0.1")
+		refusedWith(t, 2, []string{"-S", "0.0.0.0:27015", "-C", records, "-P", "NONE"}, "0.0.0.0:27015", "loopback", "127.0.0.1", "allow_remote = true")
 	})
 	t.Run("record directory that is a file", func(t *testing.T) {
 		name := write("lockdown", "x")

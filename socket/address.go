@@ -87,6 +87,19 @@ func CheckAddress(addr string) error {
 	return err
 }
 
+// CheckLoopback returns an error that wraps ErrNotLoopback if addr is an address
+// that other machines may reach.
+func CheckLoopback(addr string) error {
+	network, place, err := address.Parse(addr)
+	if err != nil || network == "unix" {
+		return err
+	}
+	if err := loopback(place); err != nil {
+		return fmt.Errorf("listen on %s: %w", place, err)
+	}
+	return nil
+}
+
 // UnixPath is the path of a Unix socket's address; ok is false for another
 // address, or none.
 func UnixPath(addr string) (path string, ok bool) {
@@ -108,7 +121,7 @@ func loopback(address string) error {
 		return nil
 	}
 	return fmt.Errorf("%w: anyone who reaches it has the devices and their pair records; "+
-		"use 127.0.0.1 or [::1], or allow other addresses explicitly", ErrNotLoopback)
+		"use 127.0.0.1 or [::1], or allow other addresses", ErrNotLoopback)
 }
 
 // unixListener is a Unix socket that knows which file it made.

@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -31,13 +32,21 @@ type unit struct {
 // muxd is the daemon. source and open are its seams: hotplug and usb, or a
 // script of events and virtual phones.
 type muxd struct {
-	opts *options
-	log  *zap.Logger
+	opts     *options
+	settings atomic.Pointer[settings]
+	log      *zap.Logger
+	setLevel func(level string) // of the log
+	signals  <-chan os.Signal   // HUP, USR1 and USR2; nil for none
+	up       func()             // called once the phones that are there are known
 
 	source func(ctx context.Context, events chan<- hotplug.Event) error
 	open   func(ctx context.Context, dev hotplug.Device) (unit, error)
 	tasks  []func(ctx context.Context) error // run beside, end with ctx
 	mux    mux.Config                        // of every phone's session, less the log
+
+	monitor    *hotplug.Monitor
+	supervisor *lockdown.Supervisor // nil: none
+	addresses  []string             // of the clients' sockets
 
 	rules    access.Rules // what clients may do
 	registry *socket.Registry
@@ -45,20 +54,25 @@ type muxd struct {
 	keys     flow.Keys
 	hub      *control.Hub
 	devices  map[string]*device // by sysfs path; run's goroutine alone
+	scanned  bool               // those that were there at the start are known; likewise
+	wish     exitWish           // likewise
 
 	mu    sync.Mutex       // guards views
 	views map[string]*view // by port path: what is plugged in
 	wg    sync.WaitGroup   // the devices' goroutines
 }
 
-func newDaemon(opts *options, log *zap.Logger) *muxd {
+func newDaemon(opts *options, s *settings, log *zap.Logger) *muxd {
 	d := &muxd{
 		opts:     opts,
 		log:      log,
+		setLevel: func(string) {},
+		up:       func() {},
 		registry: socket.NewRegistry(),
 		devices:  make(map[string]*device),
 		views:    make(map[string]*view),
 	}
+	d.settings.Store(s)
 	d.hub = control.NewHub(control.Config{
 		Log:   log.Named("control"),
 		Words: words,
@@ -77,46 +91,23 @@ func newDaemon(opts *options, log *zap.Logger) *muxd {
 // clients, reset and close the phones' sessions. It returns why the daemon
 // could not start or go on, nil after an orderly stop.
 func (d *muxd) run(ctx context.Context) error {
-	pid, err := lockPidFile(d.opts.pidFile)
+	r, err := d.acquire()
 	if err != nil {
 		return err
 	}
-	defer pid.release()
-
-	records, err := pairrecord.Open(d.opts.records, pairrecord.Config{Log: d.log.Named("records")})
-	if err != nil {
-		return err
-	}
-	defer records.Close()
-	d.records = records
+	defer r.release()
+	d.records, d.addresses = r.records, addresses(r.clients)
 	defer d.keys.Wait()
-
-	policy, err := d.opts.accessPolicy()
-	if err != nil {
-		return err
-	}
-	d.rules.Set(policy)
-	for _, who := range policy.Missing() {
-		d.log.Warn("a rule names somebody whom this computer does not have", zap.String("who", who))
-	}
-
-	listeners, err := listen(d.opts.sockets)
-	if err != nil {
-		return err
-	}
-	if err := d.opts.phone.plug(d); err != nil {
-		closeAll(listeners)
-		return err
-	}
 
 	srv := socket.NewServer(d.registry, socket.Config{
 		Log:     d.log.Named("socket"),
-		Records: clientRecords{records, d.hear},
+		Records: clientRecords{r.records, d.hear},
 		Errno:   pairrecord.Errno,
 	})
-	operators := control.NewServer(d.hub, &operator{d: d, records: records, started: time.Now().UTC()}, control.Config{
+	path, _ := d.settings.Load().controlSocket()
+	operators := control.NewServer(d.hub, &operator{d: d, records: r.records, started: time.Now().UTC()}, control.Config{
 		Log:  d.log.Named("control"),
-		Gate: d.gate(d.opts.control),
+		Gate: d.gate(path),
 	})
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -128,14 +119,11 @@ func (d *muxd) run(ctx context.Context) error {
 			}
 		})
 	}
-	for _, l := range listeners {
+	for _, l := range r.clients {
 		run(func() error { return srv.Serve(l, d.gate(l.Addr().String())) })
 		d.log.Info("listening", zap.Stringer("address", l.Addr()))
 	}
-	if l, err := d.listenControl(); err != nil {
-		closeAll(listeners)
-		return err
-	} else if l != nil {
+	for _, l := range r.operators {
 		run(func() error { return operators.Serve(l) })
 		d.log.Info("listening for operators", zap.Stringer("address", l.Addr()))
 	}
@@ -146,6 +134,7 @@ func (d *muxd) run(ctx context.Context) error {
 	run(func() error { return d.source(ctx, events) })
 
 	d.watch(ctx, events)
+	stop(nil) // which the last phone may have been the reason for
 
 	notifySystemd(d.log, daemon.SdNotifyStopping)
 	d.log.Info("stopping")
@@ -159,12 +148,22 @@ func (d *muxd) run(ctx context.Context) error {
 	return nil
 }
 
-// watch handles the source's events until ctx ends.
+// watch handles the source's events, and signals, until ctx ends or one of them
+// says that it is to end.
 func (d *muxd) watch(ctx context.Context, events <-chan hotplug.Event) {
 	for {
 		select {
 		case ev := <-events:
 			d.handle(ctx, ev)
+			if d.granted() {
+				return
+			}
+		case sig := <-d.signals:
+			if d.signalled(sig) {
+				return
+			}
+		case <-d.wish.until:
+			d.refused()
 		case <-ctx.Done():
 			return
 		}
@@ -176,6 +175,8 @@ func (d *muxd) handle(ctx context.Context, ev hotplug.Event) {
 	case hotplug.Scanned:
 		d.log.Info("ready", zap.Int("devices", len(d.devices)))
 		notifySystemd(d.log, daemon.SdNotifyReady)
+		d.scanned = true
+		d.up()
 	case hotplug.Add:
 		// A phone without a multiplexer may have one in the USB mode it is asked for.
 		if ev.Device.Kind != hotplug.Mux && ev.Device.Kind != hotplug.NoMux {
@@ -193,6 +194,7 @@ func (d *muxd) handle(ctx context.Context, ev hotplug.Event) {
 		d.setView(ev.Device.Port, nil)
 		if dev := d.devices[ev.Device.Path]; dev != nil {
 			dev.stop()
+			dev.plugged = false
 			// It stays in the map: a successor at this path waits for its end.
 		}
 	}
@@ -261,41 +263,6 @@ func (d *muxd) major(udid string) int {
 func (d *muxd) hear(udid string, e trust.Event) {
 	if f := d.flowOf(udid); f != nil {
 		f.Hear(e)
-	}
-}
-
-// listenControl opens the control socket, which may be none. Only one that was
-// asked for is worth failing for.
-func (d *muxd) listenControl() (net.Listener, error) {
-	path, asked := d.opts.controlSocket()
-	if path == "" {
-		return nil, nil
-	}
-	l, err := socket.Listen(path, 0)
-	if err != nil && !asked {
-		d.log.Warn("no control socket: muxctl will not find this daemon", zap.Error(err))
-		return nil, nil
-	}
-	return l, err
-}
-
-// listen opens all addresses or none.
-func listen(addresses []string) ([]net.Listener, error) {
-	var all []net.Listener
-	for _, a := range addresses {
-		l, err := socket.Listen(a, 0)
-		if err != nil {
-			closeAll(all)
-			return nil, err
-		}
-		all = append(all, l)
-	}
-	return all, nil
-}
-
-func closeAll(all []net.Listener) {
-	for _, l := range all {
-		l.Close()
 	}
 }
 

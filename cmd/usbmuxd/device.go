@@ -31,14 +31,16 @@ const unplugging = 500 * time.Millisecond
 type device struct {
 	stop context.CancelFunc
 	done chan struct{} // closed when its goroutine has ended
-	view *view
+
+	plugged bool // until it is removed; muxd.run's goroutine alone
+	view    *view
 }
 
 // startDevice drives a phone until ctx ends or stop is called. A device that was
 // at the same place before is waited for, since it may still hold the interface.
 func (d *muxd) startDevice(ctx context.Context, dev hotplug.Device, before *device) *device {
 	ctx, stop := context.WithCancel(ctx)
-	this := &device{stop: stop, done: make(chan struct{})}
+	this := &device{stop: stop, done: make(chan struct{}), plugged: true}
 	log := d.log.With(zap.String("port_path", dev.Port))
 	v := newView(d.hub, dev)
 	this.view = v
@@ -114,6 +116,7 @@ func (d *muxd) drive(ctx context.Context, log *zap.Logger, dev hotplug.Device, v
 	}
 	log = log.With(zap.Uint32("device_id", id))
 	v.attached(id, u.info.UDID, u.info.Speed, session, f, func() int { return d.registry.Clients(id) })
+	v.setPolicy(d.settings.Load()) // it may be another than when the flow was made
 	log.Info("attached", zap.Int("mux_version", session.Version()), zap.Uint64("speed", u.info.Speed))
 	flowing, flowed := context.WithCancel(ctx)
 	var trusting sync.WaitGroup
@@ -153,11 +156,11 @@ func (d *muxd) newFlow(log *zap.Logger, info socket.Info, session *mux.Session, 
 		},
 		Refused:    mux.ErrRefused,
 		Silent:     mux.ErrDialTimeout,
-		Policy:     d.opts.policy(info.UDID),
+		Policy:     d.settings.Load().policy(info.UDID),
 		NoLockdown: info.ProductID == productT2,
 		Records:    d.records,
 		Keys:       &d.keys,
-		Supervisor: d.opts.supervisor,
+		Supervisor: d.supervisor,
 		Changed:    v.trust,
 		Paired:     func() { d.registry.Paired(info.UDID) },
 	})

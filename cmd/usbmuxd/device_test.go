@@ -60,7 +60,7 @@ func rig(t *testing.T, attempts []error, f func(ctx context.Context, d *muxd, s 
 	defer records.Close()
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{attempts: attempts, start: time.Now()}
-		d := newDaemon(&options{noPreflight: true}, zap.NewNop())
+		d := newDaemon(new(options), set("-p"), zap.NewNop())
 		d.open, d.records = s.open, records
 		ctx, stop := context.WithCancel(context.Background())
 		defer func() {

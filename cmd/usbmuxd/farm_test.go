@@ -30,7 +30,7 @@ func TestFarm(t *testing.T) {
 	defer records.Close()
 	synctest.Test(t, func(t *testing.T) {
 		before := runtime.NumGoroutine()
-		d := newDaemon(&options{}, zap.NewNop())
+		d := newDaemon(new(options), set(), zap.NewNop())
 		d.records = records
 		bus := &virtualBus{log: d.log, changed: make(chan struct{}, 1)}
 		d.open = bus.open

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/coreos/go-systemd/v22/journal"
 	"go.uber.org/zap"
@@ -10,25 +12,47 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// newLogger logs to standard error: for people with a time, for the journal
-// with its priority prefix instead.
-func newLogger(verbose int) *zap.Logger {
-	level := zapcore.InfoLevel
-	if verbose > 0 {
-		level = zapcore.DebugLevel
+// logging is the daemon's log, and where it goes.
+type logging struct {
+	*zap.Logger
+	level zap.AtomicLevel // may change while in use
+	file  *os.File        // nil for standard error and the system's log
+}
+
+// newLogging logs to the file that is set, else in the foreground to standard
+// error, for people with a time and for the journal with its priority prefix,
+// else to the system's log.
+func newLogging(s *settings, foreground bool) (*logging, error) {
+	l := &logging{level: zap.NewAtomicLevel()}
+	l.set(s.Log.Level)
+	var core zapcore.Core
+	switch {
+	case s.Log.File != "":
+		f, err := os.OpenFile(s.Log.File, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NOCTTY, 0o640)
+		if err != nil {
+			return nil, fmt.Errorf("log file: %w; name another with --logfile", err)
+		}
+		l.file = f
+		core = zapcore.NewCore(newEncoder(false), zapcore.Lock(f), l.level)
+	case foreground:
+		toJournal, err := journal.StderrIsJournalStream()
+		core = zapcore.NewCore(newEncoder(toJournal && err == nil), zapcore.Lock(os.Stderr), l.level)
+	default:
+		core = newSyslog(l.level)
 	}
-	toJournal, err := journal.StderrIsJournalStream()
-	return zap.New(zapcore.NewCore(newEncoder(toJournal && err == nil), zapcore.Lock(os.Stderr), level))
+	l.Logger = zap.New(core)
+	return l, nil
+}
+
+// set changes the level to one of levels.
+func (l *logging) set(level string) {
+	if parsed, err := zapcore.ParseLevel(level); err == nil {
+		l.level.SetLevel(parsed)
+	}
 }
 
 func newEncoder(toJournal bool) zapcore.Encoder {
-	cfg := zapcore.EncoderConfig{
-		MessageKey:       "message",
-		NameKey:          "name",
-		ConsoleSeparator: " ",
-		EncodeDuration:   zapcore.StringDurationEncoder,
-		EncodeName:       func(name string, e zapcore.PrimitiveArrayEncoder) { e.AppendString(name + ":") },
-	}
+	cfg := plainEncoding()
 	if toJournal {
 		return journalEncoder{zapcore.NewConsoleEncoder(cfg)}
 	}
@@ -39,6 +63,17 @@ func newEncoder(toJournal bool) zapcore.Encoder {
 		e.AppendString(strings.ToUpper(l.String()))
 	}
 	return zapcore.NewConsoleEncoder(cfg)
+}
+
+// plainEncoding is a line without time and level, for logs that add theirs.
+func plainEncoding() zapcore.EncoderConfig {
+	return zapcore.EncoderConfig{
+		MessageKey:       "message",
+		NameKey:          "name",
+		ConsoleSeparator: " ",
+		EncodeDuration:   zapcore.StringDurationEncoder,
+		EncodeName:       func(name string, e zapcore.PrimitiveArrayEncoder) { e.AppendString(name + ":") },
+	}
 }
 
 // journalEncoder puts the priority before each line, as sd-daemon(3) says.

@@ -96,7 +96,7 @@ func (o *operator) record(udid, buid string) control.Record {
 		r.BUIDMatches = rec.SystemBUID == buid
 		r.HasEscrowBag = len(rec.EscrowBag) > 0
 	}
-	if fi, err := os.Stat(filepath.Join(o.d.opts.records, udid+".plist")); err == nil {
+	if fi, err := os.Stat(filepath.Join(o.d.settings.Load().RecordDir, udid+".plist")); err == nil {
 		r.Saved = fi.ModTime().UTC()
 	}
 	if used, err := o.records.Used(udid); err == nil {
@@ -127,10 +127,10 @@ func (o *operator) Restore(_ context.Context, udid, id string) error {
 
 // Daemon implements control.Actions.
 func (o *operator) Daemon(ctx context.Context) control.Daemon {
-	dir := o.d.opts.records
+	dir := o.d.settings.Load().RecordDir
 	d := control.Daemon{
 		Version: version, PID: os.Getpid(), UID: os.Geteuid(), Started: o.started,
-		Sockets: slices.Clone(o.d.opts.sockets), Preflight: string(o.d.opts.policy("")),
+		Sockets: slices.Clone(o.d.addresses), Preflight: string(o.d.settings.Load().policy("")),
 		RecordDir: dir,
 	}
 	fi, err := os.Stat(dir)

@@ -4,24 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/pflag"
 
-	"gomuxd/access"
-	"gomuxd/lockdown"
 	"gomuxd/lockdown/trust"
 	"gomuxd/pairrecord"
-	"gomuxd/socket"
-)
-
-const (
-	defaultSocket  = "/var/run/usbmuxd"
-	defaultPidFile = "/var/run/usbmuxd.pid"
-	defaultRecords = "/var/lib/lockdown"
-
-	noPidFile = "NONE" // value of --pidfile
 )
 
 var (
@@ -31,181 +24,217 @@ var (
 
 // options is the command line.
 type options struct {
-	foreground  bool
-	verbose     int
-	noPreflight bool
-	sockets     []string
-	records     string
-	pidFile     string
-	control     string
-	group       string
-	policies    []string
-	identity    string // file of the supervisor
-	password    string // file of its password
-	supervisor  *lockdown.Supervisor
-	phone       phoneOptions // of the virtual phone; empty in the shipped daemon
+	config string         // the configuration file that was named, else empty
+	check  bool           // only check the configuration
+	ask    syscall.Signal // only send this to the running daemon; 0: no
+	phone  phoneOptions   // of the virtual phone; empty in the shipped daemon
+
+	changes []func(*settings) // what the options set, in their order
+	dir     string            // the working directory, when they were given
 }
 
 // flags returns the flag set that fills o. Names and letters are those of the
 // daemon that this one replaces.
-func (o *options) flags() (fs *pflag.FlagSet, help, version *bool) {
-	fs = pflag.NewFlagSet("usbmuxd", pflag.ContinueOnError)
-	fs.SortFlags = false
-	fs.SetOutput(io.Discard)
-	fs.Usage = func() {}
-	help = fs.BoolP("help", "h", false, "print this and exit")
-	version = fs.BoolP("version", "V", false, "print the version and exit")
-	fs.BoolVarP(&o.foreground, "foreground", "f", false, "stay in the foreground and log to standard error")
-	fs.CountVarP(&o.verbose, "verbose", "v", "say more; may be given several times")
-	fs.BoolVarP(&o.noPreflight, "no-preflight", "p", false, "do not talk to a phone when it appears; clients still can")
-	fs.StringArrayVarP(&o.sockets, "socket", "S", nil, "listen on `ADDRESS`: a path, UNIX:/path, host:port or [v6]:port; may be given several times (default "+defaultSocket+")")
-	fs.StringVarP(&o.records, "config-dir", "C", defaultRecords, "keep pair records in `DIR`")
-	fs.StringVarP(&o.pidFile, "pidfile", "P", defaultPidFile, "lock `FILE` and write the process id to it; "+noPidFile+" for none")
-	fs.StringVar(&o.control, "control", "", "listen for muxctl on the Unix socket `PATH`, "+noPidFile+" for none (default the first Unix socket's path with .control)")
-	fs.StringVar(&o.group, "control-group", access.Group, "let members of `GROUP` use muxctl to trust, untrust and restore, beside root")
-	fs.StringArrayVar(&o.policies, "trust-policy", nil, "`[UDID=]POLICY`: auto pairs as soon as the owner allows it (default), ask waits for muxctl trust, never leaves it to clients")
-	fs.StringVar(&o.identity, "supervisor", "", "pair with supervised phones by the identity in `FILE` (PKCS #12 or PEM)")
-	fs.StringVar(&o.password, "supervisor-password", "", "`FILE` with the password of the identity")
-	o.phone.addFlags(fs)
-	return fs, help, version
+func (o *options) flags() *pflag.FlagSet {
+	flags := pflag.NewFlagSet("usbmuxd", pflag.ContinueOnError)
+	flags.SortFlags = false
+	flags.SetOutput(io.Discard)
+	flags.Usage = func() {}
+
+	change := func(f func(*settings)) { o.changes = append(o.changes, f) }
+	// on is an option without a value, value one with.
+	on := func(name, short, usage string, f func() error) {
+		flags.BoolFuncP(name, short, usage, func(v string) error {
+			if v != "true" {
+				return errors.New("takes no value")
+			}
+			return f()
+		})
+	}
+	set := func(name, short, usage string, f func(*settings)) {
+		on(name, short, usage, func() error { change(f); return nil })
+	}
+	value := func(name, short, usage string, check func(v string) error, f func(*settings, string)) {
+		flags.FuncP(name, short, usage, func(v string) error {
+			if err := check(v); err != nil {
+				return err
+			}
+			change(func(s *settings) { f(s, v) })
+			return nil
+		})
+	}
+
+	on("help", "h", "print this and exit", func() error { return errHelp })
+	on("version", "V", "print the version and exit", func() error { return errVersion })
+	set("verbose", "v", "say more; may be given several times", func(s *settings) {
+		s.Log.Level = levels[min(slices.Index(levels, s.Log.Level)+1, len(levels)-1)]
+	})
+	set("foreground", "f", "stay in the foreground and log to standard error", func(s *settings) { s.Foreground = true })
+	value("user", "U", "become `USER` once the sockets are open; without effect unless started by root", notEmpty,
+		func(s *settings, v string) { s.User = v })
+	set("disable-hotplug", "n", "after the start, look for phones only when another usbmuxd -n is started or on SIGUSR2",
+		func(s *settings) { s.USB.Hotplug = false })
+	set("enable-exit", "z", "obey usbmuxd --exit, which is SIGUSR1", func(s *settings) { s.EnableExit = true })
+	set("no-preflight", "p", "do not talk to a phone when it appears: --trust-policy never; clients still can",
+		func(s *settings) { s.Trust.Policy = string(trust.Never) })
+	set("udev", "u", "as udev starts it: -n and -z", func(s *settings) { s.USB.Hotplug, s.EnableExit = false, true })
+	set("systemd", "s", "as systemd starts it: -z and -f", func(s *settings) { s.EnableExit, s.Foreground = true, true })
+	value("config-dir", "C", "keep pair records in `DIR` (default "+defaultRecords+")", notEmpty,
+		func(s *settings, v string) { s.RecordDir = v })
+	var sockets []string
+	value("socket", "S", "listen on `ADDRESS`: a path, UNIX:/path, host:port or [v6]:port; may be given several times (default "+defaultSocket+")",
+		func(v string) error { sockets = append(sockets, v); return checkListen(v) },
+		func(s *settings, _ string) { s.Listen = sockets })
+	value("pidfile", "P", "lock `FILE` and write the process id to it, "+none+" for none (default "+defaultPidFile+")", notEmpty,
+		func(s *settings, v string) { s.PidFile = v })
+	on("exit", "x", "ask the running usbmuxd to exit if no phone is plugged in, and exit; it must have been started with -z",
+		func() error { o.ask = syscall.SIGUSR1; return nil })
+	on("force-exit", "X", "have the running usbmuxd exit, and exit", func() error { o.ask = syscall.SIGTERM; return nil })
+	logfiles := 0
+	value("logfile", "l", "append the log to `FILE`, not to the system's log or standard error",
+		func(v string) error {
+			if logfiles++; logfiles > 1 {
+				return errors.New("is given twice")
+			}
+			return notEmpty(v)
+		},
+		func(s *settings, v string) { s.Log.File = v })
+
+	flags.StringVar(&o.config, "config", "", "read `FILE` instead of "+defaultConfig)
+	on("check-config", "", "say whether the configuration file and the options make sense, and exit", func() error { o.check = true; return nil })
+	value("control", "", "listen for muxctl on the Unix socket `PATH`, "+none+" for none (default the first Unix socket's path with .control)",
+		func(string) error { return nil }, func(s *settings, v string) { s.Control.Socket = v })
+	value("control-group", "", "let members of `GROUP` use muxctl to trust, untrust and restore, beside root (default "+defaults().Control.Group+")", notEmpty,
+		func(s *settings, v string) { s.Control.Group = v })
+	value("trust-policy", "", "`[UDID=]POLICY`: auto pairs as soon as the owner allows it (default), ask waits for muxctl trust, never leaves it to clients",
+		checkPolicyOption, func(s *settings, v string) { s.setPolicy(splitPolicy(v)) })
+	value("supervisor", "", "pair with supervised phones by the identity in `FILE` (PKCS #12 or PEM)", notEmpty,
+		func(s *settings, v string) { s.Trust.Supervisor = v })
+	value("supervisor-password", "", "`FILE` with the password of the identity", notEmpty,
+		func(s *settings, v string) { s.Trust.SupervisorPassword = v })
+	o.phone.addFlags(flags)
+	flags.SetNormalizeFunc(abbreviations)
+	return flags
 }
 
+// abbreviations lets a long option be shortened to any beginning that no other
+// one has, as getopt does. The names of the daemon that this one replaces come
+// first, so that what was unique with it still is.
+func abbreviations(flags *pflag.FlagSet, name string) pflag.NormalizedName {
+	var full []string
+	exact := false
+	flags.VisitAll(func(f *pflag.Flag) {
+		exact = exact || f.Name == name
+		if strings.HasPrefix(f.Name, name) {
+			full = append(full, f.Name)
+		}
+	})
+	if exact {
+		return pflag.NormalizedName(name)
+	}
+	if old := slices.DeleteFunc(slices.Clone(full), func(n string) bool { return !slices.Contains(inherited, n) }); len(old) > 0 {
+		full = old
+	}
+	if len(full) == 1 {
+		name = full[0]
+	}
+	return pflag.NormalizedName(name)
+}
+
+// inherited are the long options of the daemon that this one replaces.
+var inherited = []string{"help", "version", "verbose", "foreground", "user", "disable-hotplug", "enable-exit", "no-preflight",
+	"udev", "systemd", "config-dir", "socket", "pidfile", "exit", "force-exit", "logfile"}
+
+func notEmpty(v string) error {
+	if v == "" {
+		return errors.New("wants a value")
+	}
+	return nil
+}
+
+// parseOptions reads the command line. It returns errHelp or errVersion if that
+// is asked for; any other error is about one option.
 func parseOptions(args []string) (*options, error) {
 	o := new(options)
-	fs, help, version := o.flags()
-	err := fs.Parse(args)
+	flags := o.flags()
+	err := flags.Parse(args)
+	var invalid *pflag.InvalidValueError
 	switch {
+	case errors.Is(err, errHelp):
+		return nil, errHelp
+	case errors.Is(err, errVersion):
+		return nil, errVersion
+	case errors.As(err, &invalid):
+		return nil, fmt.Errorf("--%s %w", invalid.GetFlag().Name, errors.Unwrap(invalid))
 	case err != nil:
 		return nil, err
-	case *help:
-		return nil, errHelp
-	case *version:
-		return nil, errVersion
-	case fs.NArg() > 0:
-		return nil, fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	case flags.NArg() > 0:
+		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	for _, s := range o.sockets {
-		if s == "" || strings.HasPrefix(s, "-") {
-			return nil, fmt.Errorf("--socket wants an address, got %q", s)
-		}
-		if err := socket.CheckAddress(s); err != nil {
-			return nil, err
-		}
+	if o.dir, err = os.Getwd(); err != nil {
+		o.dir = "/"
 	}
-	if len(o.sockets) == 0 {
-		o.sockets = []string{defaultSocket}
-	}
-	for _, s := range []struct{ name, value string }{{"config-dir", o.records}, {"pidfile", o.pidFile}} {
-		if s.value == "" {
-			return nil, fmt.Errorf("--%s wants a path", s.name)
-		}
-	}
-	if err := o.checkPolicies(); err != nil {
-		return nil, err
-	}
-	if err := o.readSupervisor(); err != nil {
-		return nil, err
+	switch {
+	case flags.Changed("config") && o.config == "":
+		return nil, errors.New("--config wants a value")
+	case o.config != "" && !filepath.IsAbs(o.config):
+		o.config = filepath.Join(o.dir, o.config) // it may be read again, elsewhere
 	}
 	return o, o.phone.validate()
 }
 
+// settings are the defaults, changed by the configuration file, by the
+// environment, and by the options.
+func (o *options) settings() (settings, error) {
+	s := defaults()
+	path := o.config
+	if path == "" {
+		path = defaultConfig
+	}
+	if err := s.readConfig(path); err != nil && (o.config != "" || !errors.Is(err, fs.ErrNotExist)) {
+		return s, err
+	}
+	s.environment()
+	for _, change := range o.changes {
+		change(&s)
+	}
+	if !s.Foreground {
+		s.absolute(o.dir)
+	}
+	return s, s.checkRemote()
+}
+
 // splitPolicy reads one --trust-policy.
-func splitPolicy(s string) (udid string, p trust.Policy) {
+func splitPolicy(s string) (udid, policy string) {
 	udid, policy, ok := strings.Cut(s, "=")
 	if !ok {
-		return "", trust.Policy(s)
+		return "", s
 	}
-	return udid, trust.Policy(policy)
+	return udid, policy
 }
 
-func (o *options) checkPolicies() error {
-	for _, s := range o.policies {
-		udid, p := splitPolicy(s)
-		if p != trust.Auto && p != trust.Ask && p != trust.Never {
-			return fmt.Errorf("--trust-policy wants auto, ask or never, got %q", s)
-		}
-		if strings.Contains(s, "=") {
-			if err := pairrecord.ValidID(udid); err != nil {
-				return fmt.Errorf("--trust-policy %q: %w", s, err)
-			}
+func checkPolicyOption(v string) error {
+	udid, policy := splitPolicy(v)
+	if strings.Contains(v, "=") {
+		if err := pairrecord.ValidID(udid); err != nil {
+			return err
 		}
 	}
-	return nil
-}
-
-// policy is that for the phone with this UDID, or for all others with "".
-func (o *options) policy(udid string) trust.Policy {
-	policy := trust.Auto
-	if o.noPreflight {
-		policy = trust.Never
-	}
-	named := false
-	for _, s := range o.policies {
-		switch id, p := splitPolicy(s); {
-		case id == "" && !named:
-			policy = p
-		case id != "" && strings.EqualFold(id, udid):
-			policy, named = p, true
-		}
-	}
-	return policy
-}
-
-// controlSocket is the path of the control socket, "" for none, and whether it
-// was asked for.
-func (o *options) controlSocket() (path string, asked bool) {
-	switch o.control {
-	case noPidFile:
-		return "", false
-	case "":
-		for _, s := range o.sockets {
-			if path, ok := socket.UnixPath(s); ok {
-				return path + ".control", false
-			}
-		}
-		return "", false
-	}
-	return o.control, true
-}
-
-func (o *options) readSupervisor() error {
-	if o.identity == "" {
-		return nil
-	}
-	data, err := os.ReadFile(o.identity)
-	if err != nil {
-		return fmt.Errorf("--supervisor: %w", err)
-	}
-	password := ""
-	if o.password != "" {
-		b, err := os.ReadFile(o.password)
-		if err != nil {
-			return fmt.Errorf("--supervisor-password: %w", err)
-		}
-		password = strings.TrimRight(string(b), "\r\n")
-	}
-	if o.supervisor, err = lockdown.ParseSupervisor(data, password); err != nil {
-		return fmt.Errorf("--supervisor %s: %w", o.identity, err)
-	}
-	return nil
+	return checkPolicy(policy)
 }
 
 func usage() string {
 	var b strings.Builder
 	b.WriteString("Usage: usbmuxd [OPTIONS]\n" +
 		"Multiplexes connections to iPhones and iPads and serves the usbmuxd socket.\n\n")
-	fs, _, _ := new(options).flags()
-	fs.VisitAll(func(f *pflag.Flag) {
+	new(options).flags().VisitAll(func(f *pflag.Flag) {
 		value, text := pflag.UnquoteUsage(f)
-		if f.Value.Type() == "bool" || f.Value.Type() == "count" {
-			value = "" // the package's words for them only confuse
+		if f.Value.Type() == "boolfunc" {
+			value = "" // the package's word for it only confuses
 		}
 		short := "    "
 		if f.Shorthand != "" {
 			short = "-" + f.Shorthand + ", "
-		}
-		if f.Value.Type() == "string" && f.DefValue != "" {
-			text += " (default " + f.DefValue + ")"
 		}
 		fmt.Fprintf(&b, "  %s%-30s %s\n", short, strings.TrimSpace("--"+f.Name+" "+value), text)
 	})

@@ -28,7 +28,7 @@ func TestPidFileHolder(t *testing.T) {
 
 func TestPidFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pid")
-	if err := os.WriteFile(path, []byte("999999 and more"), 0o600); err != nil { // stale
+	if err := os.WriteFile(path, []byte("999999\n"), 0o600); err != nil { // stale
 		t.Fatal(err)
 	}
 	holder := func() *exec.Cmd {
@@ -79,7 +79,7 @@ func TestPidFileErrors(t *testing.T) {
 			t.Errorf("%s: want an error with path and remedy, got %v", name, err)
 		}
 	}
-	if p, err := lockPidFile(noPidFile); p != nil || err != nil {
+	if p, err := lockPidFile(none); p != nil || err != nil {
 		t.Errorf("want nothing for NONE, got %v, %v", p, err)
 	}
 }

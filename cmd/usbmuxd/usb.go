@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"os"
 
 	"go.uber.org/zap"
 
@@ -11,22 +10,20 @@ import (
 	"gomuxd/usb"
 )
 
-// modeVariable names the environment variable that holds the USB mode phones
-// are switched to: 1 to 5, anything else leaves them as they are.
-const modeVariable = "USBMUXD_DEFAULT_DEVICE_MODE"
-
 // watchUSB makes the phones on this machine's buses the daemon's devices.
 func (d *muxd) watchUSB() {
 	log := d.log.Named("usb")
-	d.source = hotplug.New(hotplug.Config{Log: d.log.Named("hotplug")}).Run
-	mode := usb.ParseMode(os.Getenv(modeVariable))
+	s := d.settings.Load()
+	allow, deny := s.rules()
+	d.monitor = hotplug.New(hotplug.Config{Log: d.log.Named("hotplug"), Allow: allow, Deny: deny, Manual: !s.USB.Hotplug})
+	d.source = d.monitor.Run
 	memory := new(usb.Budget)
 	d.open = func(ctx context.Context, dev hotplug.Device) (unit, error) {
 		phone, err := usb.Open(ctx, usb.Address{
 			Bus: dev.Bus, Address: dev.Address, Node: dev.Node, SysPath: dev.Path, Port: dev.Port,
 		}, usb.Config{
 			Log:    log.With(zap.String("port_path", dev.Port)),
-			Mode:   mode,
+			Mode:   d.settings.Load().mode(dev.Serial),
 			Memory: memory,
 		})
 		if err != nil {

@@ -91,6 +91,16 @@ func (v *view) use(f *flow.Flow, s *mux.Session, clients func() int) {
 	v.flow, v.session, v.clients = f, s, clients
 }
 
+// setPolicy tells the flow what policy there is for its phone.
+func (v *view) setPolicy(s *settings) {
+	v.mu.Lock()
+	udid := v.device.UDID
+	v.mu.Unlock()
+	if f := v.flowing(); f != nil && udid != nil {
+		f.SetPolicy(s.policy(*udid))
+	}
+}
+
 // flowing is the trust flow of the device, nil if it has none now.
 func (v *view) flowing() *flow.Flow {
 	v.usedMu.Lock()

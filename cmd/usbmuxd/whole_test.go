@@ -27,12 +27,8 @@ import (
 func TestWholeDaemon(t *testing.T) {
 	before := runtime.NumGoroutine()
 	dir := t.TempDir()
-	opts, err := parseOptions([]string{"-f", "-p", "-S", filepath.Join(dir, "s"), "-C", filepath.Join(dir, "records"), "-P", "NONE"})
-	if err != nil {
-		t.Fatal(err)
-	}
 	core, logs := observer.New(zap.DebugLevel)
-	d := newDaemon(opts, zap.New(core))
+	d := newDaemon(new(options), set("-f", "-p", "-S", filepath.Join(dir, "s"), "-C", filepath.Join(dir, "records"), "-P", "NONE"), zap.New(core))
 	phone, err := virtualphone.New(virtualphone.Config{})
 	if err != nil {
 		t.Fatal(err)
