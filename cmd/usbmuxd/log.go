@@ -40,7 +40,7 @@ func newLogging(s *settings, foreground bool) (*logging, error) {
 	default:
 		core = newSyslog(l.level)
 	}
-	l.Logger = zap.New(core)
+	l.Logger = zap.New(newSparse(core))
 	return l, nil
 }
 
