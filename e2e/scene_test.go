@@ -165,8 +165,8 @@ func (s *scene) works() {
 	run(s.t, s.Rig, "SUCCESS: Validated", "idevicepair", "validate")
 }
 
-// quit ends the daemon in good order; launch starts it again.
-func (s *scene) quit() {
+// shutdown ends the daemon in good order; launch starts it again.
+func (s *scene) shutdown() {
 	s.t.Helper()
 	if err := s.Shutdown(); err != nil {
 		s.t.Fatal(err)
