@@ -116,7 +116,6 @@ func showStatus(w io.Writer, d control.Device, now time.Time, s style) {
 		{key: "Connection", value: strings.TrimPrefix(strings.Join(connection, ", "), ", ")},
 		{key: "Trust", value: state, paint: hue(d.Trust)},
 		{key: "Reason", value: d.Reason},
-		{key: "Cause", value: d.Cause},
 		{key: "Next step", value: next, paint: bold},
 	}
 	if d.ExpiresInDays != nil {
@@ -126,6 +125,7 @@ func showStatus(w io.Writer, d control.Device, now time.Time, s style) {
 		facts = append(facts, fact{key: "Traffic", value: fmt.Sprintf("%s, %s from the device, %s to it",
 			plural(d.Sessions, "open connection"), bytesText(d.BytesIn), bytesText(d.BytesOut))})
 	}
+	facts = append(facts, fact{key: "Code", value: d.Cause}) // for muxctl explain, and for reports
 	showSheet(w, title(d), facts, s)
 }
 

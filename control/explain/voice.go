@@ -126,10 +126,13 @@ func (v voice) old(ios int) bool {
 // all did below iOS 7, and asks nothing.
 func (v voice) silent() bool { return v.old(7) }
 
-// wait says how long the dialog takes to come up.
-func (v voice) wait() string {
-	if v.ios && v.major >= 26 {
-		return " The question may need 10 to 30 seconds to appear."
+// slow reports whether the dialog takes its time to come up.
+func (v voice) slow() bool { return v.ios && v.major >= 26 }
+
+// delay says how long it takes, to stand behind "when it asks".
+func (v voice) delay() string {
+	if v.slow() {
+		return ", which may take 10 to 30 seconds"
 	}
 	return ""
 }

@@ -25,7 +25,7 @@ func locked(v voice) (reason, next string) {
 		return v.say("The device is locked, so it takes no new computer."),
 			v.say("Unlock the device and leave it on. This version asks nothing on its screen.")
 	}
-	return reason, v.say("Unlock the device and leave it on, then %s when it asks.%s", v.tap(), v.wait())
+	return reason, v.say("Unlock the device and leave it on, then %s when it asks%s.", v.tap(), v.delay())
 }
 
 func lockedSinceBoot(v voice) (reason, next string) {
@@ -58,7 +58,10 @@ func (v voice) again() string {
 }
 
 func dialogShown(v voice) (reason, next string) {
-	next = v.say("Unlock the device if it is locked, then %s.%s", v.tap(), v.wait())
+	next = v.say("Unlock the device if it is locked, then %s.", v.tap())
+	if v.slow() {
+		next = v.say("Unlock the device if it is locked and wait for the question, which may need 10 to 30 seconds. Then %s.", v.tap())
+	}
 	if why := v.again(); why != "" {
 		return v.say("The device asks again whether to trust this computer: %s.", why), next
 	}
@@ -67,7 +70,7 @@ func dialogShown(v voice) (reason, next string) {
 
 func passcodeAwaited(v voice) (reason, next string) {
 	return v.say("Trust was tapped on the device, and it now waits for the passcode."),
-		v.say("Enter the passcode on the device. Without it, the tap does not count.")
+		v.say("Enter the passcode on the device: without it, the tap does not count. If it asks about trust once more, tap Trust again.")
 }
 
 func dialogGone(v voice) (reason, next string) {
@@ -83,15 +86,16 @@ func answerNotAccepted(v voice) (reason, next string) {
 	if c := v.cause; c != "" && c != "PairingDialogResponsePending" {
 		reason = v.say("The device still does not trust this computer and gives as its reason: %s.", short(c))
 	}
+	first := v.say("If the device shows a question or wants its passcode, answer that. If not, restart it and run %s.", v.command("trust"))
 	if path := resetPath(v); path != "" {
-		return reason, v.say("Restart the device, unlock it and run %s. If that does not help, reset its answers in %s: it will ask every computer again.", v.command("trust"), path)
+		return reason, first + v.say(" Still no? %s has it ask about every computer anew.", path)
 	}
-	return reason, v.say(`Restart the device, unlock it and run %s. If that does not help, run "muxctl doctor".`, v.command("trust"))
+	return reason, first + ` Still no? Run "muxctl doctor".`
 }
 
 func denied(v voice) (reason, next string) {
 	return v.say("Somebody tapped Don't Trust on the device."),
-		v.say("Unlock the device, then pull the cable out and plug it in again or run %s. When it asks, %s.", v.command("trust"), v.tap())
+		v.say("Unlock the device, then pull the cable out and plug it in again: only then it asks anew. When it does, %s.", v.tap())
 }
 
 func accessoryRestricted(v voice) (reason, next string) {
