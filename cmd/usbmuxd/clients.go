@@ -5,6 +5,9 @@ import (
 	"errors"
 	"io/fs"
 	"sync"
+	"time"
+
+	"go.uber.org/zap"
 
 	"gomuxd/lockdown"
 	"gomuxd/lockdown/flow"
@@ -71,12 +74,16 @@ func (c *lockdownConn) Abort() {
 type clientRecords struct {
 	*pairrecord.Store
 	hear func(udid string, e trust.Event)
+	used func(udid string) // the record was given out, or is new
 }
 
 // Read implements socket.Records.
 func (r clientRecords) Read(udid string) ([]byte, error) {
 	data, err := r.Store.Read(udid)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case err == nil:
+		r.used(udid)
+	case errors.Is(err, fs.ErrNotExist):
 		r.hear(udid, trust.ClientMissed)
 	}
 	return data, err
@@ -87,6 +94,7 @@ func (r clientRecords) Save(udid string, data []byte) error {
 	err := r.Store.Save(udid, data)
 	if err == nil {
 		r.hear(udid, trust.ClientSaved)
+		r.used(udid)
 	}
 	return err
 }
@@ -98,4 +106,23 @@ func (r clientRecords) Delete(udid string) error {
 		r.hear(udid, trust.ClientDeleted)
 	}
 	return err
+}
+
+// usedOften is how old the last use of a record must be to be noted anew because of
+// a client.
+const usedOften = time.Hour
+
+// used notes that a client works with a phone's record, if the phone is here and left
+// to clients. Of others the daemon knows for sure, since it opens sessions itself.
+func (d *muxd) used(udid string) {
+	if d.shown(udid) == nil || d.settings.Load().policy(udid) != trust.Never {
+		return
+	}
+	if at, err := d.records.Used(udid); err == nil && time.Since(at) < usedOften {
+		return
+	}
+	if err := d.records.Touch(udid); err != nil {
+		d.log.Warn("cannot note that the record was used", zap.String("udid", udid), zap.Error(err))
+	}
+	d.hear(udid, trust.ClientUsed)
 }

@@ -101,7 +101,7 @@ func (d *muxd) run(ctx context.Context) error {
 
 	srv := socket.NewServer(d.registry, socket.Config{
 		Log:     d.log.Named("socket"),
-		Records: clientRecords{r.records, d.hear},
+		Records: clientRecords{r.records, d.hear, d.used},
 		Errno:   pairrecord.Errno,
 	})
 	path, _ := d.settings.Load().controlSocket()

@@ -14,7 +14,7 @@ func expiring(v voice) (reason, next string) {
 	case v.days > 1:
 		when = v.say("in about %d days", v.days)
 	}
-	return v.say("The device trusts this computer, but was not used here for long and will forget it %s.", when),
+	return v.say("The device trusts this computer, but has not been used with it for a long time and will forget it %s.", when),
 		v.say("Run %s: that counts as use, and it keeps the trust.", v.command("trust --touch"))
 }
 

@@ -51,6 +51,7 @@ const (
 	ProxyLost                  // the notification proxy has ended
 	ClientMissed               // a client asked for the record and found none
 	ClientSaved                // a client has saved a record
+	ClientUsed                 // a client has used it: the phone forgets us later, else nothing changes
 	ClientDeleted              // a client has deleted the record
 	ClientsGone                // no client has a connection to lockdownd any more
 	ClientsHere                // one has
