@@ -54,7 +54,6 @@ func TestSceneForgottenAway(t *testing.T) {
 func TestSceneForgottenAttached(t *testing.T) {
 	s := playTrusted(t, "forgotten-attached", e2e.Config{})
 	s.phone("forget")
-	s.status("not-noticed")
 	fails(t, s.Rig, "", "ideviceinfo", "-k", "ProductVersion")
 	s.await(trust.DialogShown)
 	s.status("asked-again")
@@ -86,6 +85,7 @@ func TestSceneExpiring(t *testing.T) {
 	s.plug()
 	s.await(trust.Disabled)
 	pair(t, s.Rig)
+	s.disk("record", "used")
 	s.unplug()
 	s.unused(27)
 	s.plug()
@@ -95,6 +95,7 @@ func TestSceneExpiring(t *testing.T) {
 	s.await(trust.Trusted)
 	s.status("touched")
 	s.works()
+	s.told("connecting disabled gone connecting expiring trusted", "Attached Paired Detached Attached")
 	s.asked(1, 0)
 	s.disk("record", "used")
 }

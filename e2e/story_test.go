@@ -107,7 +107,7 @@ func TestScenePasscodeCancelled(t *testing.T) {
 	s.phone("wait", "dialog") // it asks anew by itself
 	s.status("asked-again")
 	s.tapTrust("1234")
-	s.told("connecting dialog-shown passcode-awaited trusted", "Attached Paired")
+	s.told("connecting dialog-shown passcode-awaited answer-not-accepted trusted", "Attached Paired")
 	s.asked(2, 0)
 	s.disk("record", "used")
 }
