@@ -8,7 +8,6 @@ import (
 
 	"github.com/coreos/go-systemd/v22/journal"
 	"go.uber.org/zap"
-	"go.uber.org/zap/buffer"
 	"go.uber.org/zap/zapcore"
 )
 
@@ -20,8 +19,7 @@ type logging struct {
 }
 
 // newLogging logs to the file that is set, else in the foreground to standard
-// error, for people with a time and for the journal with its priority prefix,
-// else to the system's log.
+// error, or to the journal if that is behind it, else to the system's log.
 func newLogging(s *settings, foreground bool) (*logging, error) {
 	l := &logging{level: zap.NewAtomicLevel()}
 	l.set(s.Log.Level)
@@ -33,10 +31,13 @@ func newLogging(s *settings, foreground bool) (*logging, error) {
 			return nil, fmt.Errorf("log file: %w; name another with --logfile", err)
 		}
 		l.file = f
-		core = zapcore.NewCore(newEncoder(false), zapcore.Lock(f), l.level)
+		core = zapcore.NewCore(newEncoder(), zapcore.Lock(f), l.level)
 	case foreground:
-		toJournal, err := journal.StderrIsJournalStream()
-		core = zapcore.NewCore(newEncoder(toJournal && err == nil), zapcore.Lock(os.Stderr), l.level)
+		if is, err := journal.StderrIsJournalStream(); is && err == nil {
+			core = newJournal(l.level, os.Stderr)
+		} else {
+			core = zapcore.NewCore(newEncoder(), zapcore.Lock(os.Stderr), l.level)
+		}
 	default:
 		core = newSyslog(l.level)
 	}
@@ -51,11 +52,8 @@ func (l *logging) set(level string) {
 	}
 }
 
-func newEncoder(toJournal bool) zapcore.Encoder {
+func newEncoder() zapcore.Encoder {
 	cfg := plainEncoding()
-	if toJournal {
-		return journalEncoder{zapcore.NewConsoleEncoder(cfg)}
-	}
 	cfg.TimeKey = "time"
 	cfg.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
 	cfg.LevelKey = "level"
@@ -74,39 +72,4 @@ func plainEncoding() zapcore.EncoderConfig {
 		EncodeDuration:   zapcore.StringDurationEncoder,
 		EncodeName:       func(name string, e zapcore.PrimitiveArrayEncoder) { e.AppendString(name + ":") },
 	}
-}
-
-// journalEncoder puts the priority before each line, as sd-daemon(3) says.
-type journalEncoder struct{ zapcore.Encoder }
-
-// Clone implements zapcore.Encoder.
-func (e journalEncoder) Clone() zapcore.Encoder { return journalEncoder{e.Encoder.Clone()} }
-
-var lines = buffer.NewPool()
-
-// EncodeEntry implements zapcore.Encoder.
-func (e journalEncoder) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (*buffer.Buffer, error) {
-	text, err := e.Encoder.EncodeEntry(entry, fields)
-	if err != nil {
-		return nil, err
-	}
-	defer text.Free()
-	line := lines.Get()
-	line.AppendString(priority(entry.Level))
-	line.Write(text.Bytes())
-	return line, nil
-}
-
-func priority(l zapcore.Level) string {
-	switch {
-	case l >= zapcore.DPanicLevel:
-		return "<2>"
-	case l == zapcore.ErrorLevel:
-		return "<3>"
-	case l == zapcore.WarnLevel:
-		return "<4>"
-	case l == zapcore.InfoLevel:
-		return "<6>"
-	}
-	return "<7>"
 }

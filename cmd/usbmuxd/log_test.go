@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -10,26 +11,39 @@ import (
 
 func TestLogLines(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 67_000_000, time.UTC)
-	for _, tt := range []struct {
-		journal bool
-		level   zapcore.Level
-		want    string
-	}{
-		{false, zap.InfoLevel, "03:04:05.067 INFO usb: attached {\"port\": 7}\n"},
-		{false, zap.WarnLevel, "03:04:05.067 WARN usb: attached {\"port\": 7}\n"},
-		{true, zap.DebugLevel, "<7>usb: attached {\"port\": 7}\n"},
-		{true, zap.InfoLevel, "<6>usb: attached {\"port\": 7}\n"},
-		{true, zap.WarnLevel, "<4>usb: attached {\"port\": 7}\n"},
-		{true, zap.ErrorLevel, "<3>usb: attached {\"port\": 7}\n"},
-		{true, zap.FatalLevel, "<2>usb: attached {\"port\": 7}\n"},
+	for level, want := range map[zapcore.Level]string{
+		zap.InfoLevel: "03:04:05.067 INFO usb: attached {\"port\": 7}\n",
+		zap.WarnLevel: "03:04:05.067 WARN usb: attached {\"port\": 7}\n",
 	} {
-		line, err := newEncoder(tt.journal).EncodeEntry(
-			zapcore.Entry{Level: tt.level, Time: at, LoggerName: "usb", Message: "attached"}, []zapcore.Field{zap.Int("port", 7)})
+		line, err := newEncoder().EncodeEntry(
+			zapcore.Entry{Level: level, Time: at, LoggerName: "usb", Message: "attached"}, []zapcore.Field{zap.Int("port", 7)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := line.String(); got != tt.want {
-			t.Errorf("journal %v: want %q, got %q", tt.journal, tt.want, got)
+		if got := line.String(); got != want {
+			t.Errorf("want %q, got %q", want, got)
 		}
+	}
+}
+
+// TestJournalFields asserts what an entry of the journal can be searched by, and
+// what its line says.
+func TestJournalFields(t *testing.T) {
+	var got map[string]string
+	var text string
+	log := zap.New(newLineCore(zap.InfoLevel, func(e zapcore.Entry, line string, fields []zapcore.Field) {
+		got, text = journalFields(e, fields), line
+	})).Named("audit").With(zap.String("udid", "u1"))
+	log.Debug("not this")
+	log.Warn("refused", zap.Uint32("uid", 33), zap.Duration("after", time.Second), zap.String("odd key", "a\nb"))
+	want := map[string]string{
+		"SYSLOG_IDENTIFIER": "usbmuxd", "USBMUXD_EVENT": "refused", "USBMUXD_LOGGER": "audit",
+		"USBMUXD_UDID": "u1", "USBMUXD_UID": "33", "USBMUXD_AFTER": "1s", "USBMUXD_ODD_KEY": "a\nb",
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("want %v, got %v", want, got)
+	}
+	if want := `audit: refused {"udid": "u1", "uid": 33, "after": "1s", "odd key": "a\nb"}`; text != want {
+		t.Errorf("want %s, got %s", want, text)
 	}
 }

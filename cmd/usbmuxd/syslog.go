@@ -2,61 +2,25 @@ package main
 
 import (
 	"log/syslog"
-	"strings"
 	"sync"
 
 	"go.uber.org/zap/zapcore"
 )
 
-// syslogCore logs to the system's log. While nobody takes it, lines are lost, as
-// those of every program are then.
-type syslogCore struct {
-	zapcore.LevelEnabler
-	encoder zapcore.Encoder
-	writer  *syslogWriter
-}
-
-// syslogWriter is what all cores that come of one write to.
+// syslogWriter writes to the system's log. While nobody takes it, lines are lost,
+// as those of every program are then.
 type syslogWriter struct {
 	mu sync.Mutex // guards w
 	w  *syslog.Writer
 }
 
 func newSyslog(level zapcore.LevelEnabler) zapcore.Core {
-	return &syslogCore{level, zapcore.NewConsoleEncoder(plainEncoding()), new(syslogWriter)}
+	s := new(syslogWriter)
+	return newLineCore(level, func(e zapcore.Entry, line string, _ []zapcore.Field) {
+		// An error would be reported on standard error, to nobody.
+		_ = s.write(e.Level, line)
+	})
 }
-
-// With implements zapcore.Core.
-func (c *syslogCore) With(fields []zapcore.Field) zapcore.Core {
-	encoder := c.encoder.Clone()
-	for _, f := range fields {
-		f.AddTo(encoder)
-	}
-	return &syslogCore{c.LevelEnabler, encoder, c.writer}
-}
-
-// Check implements zapcore.Core.
-func (c *syslogCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if c.Enabled(e.Level) {
-		return ce.AddCore(e, c)
-	}
-	return ce
-}
-
-// Write implements zapcore.Core.
-func (c *syslogCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	text, err := c.encoder.EncodeEntry(e, fields)
-	if err != nil {
-		return err
-	}
-	defer text.Free()
-	// An error would be reported on standard error, to nobody.
-	_ = c.writer.write(e.Level, strings.TrimSuffix(text.String(), "\n"))
-	return nil
-}
-
-// Sync implements zapcore.Core.
-func (c *syslogCore) Sync() error { return nil }
 
 func (s *syslogWriter) write(level zapcore.Level, line string) error {
 	s.mu.Lock()
