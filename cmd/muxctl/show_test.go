@@ -51,7 +51,6 @@ func TestColorIsOff(t *testing.T) {
 	l := newLab(t)
 	l.serveControl()
 	l.hub.Put("1", anna())
-	l.terminal = true
 	for _, tt := range []struct {
 		name  string
 		vars  map[string]string
@@ -62,9 +61,13 @@ func TestColorIsOff(t *testing.T) {
 		{"NO_COLOR", map[string]string{"NO_COLOR": "1"}, nil, false},
 		{"dumb", map[string]string{"TERM": "dumb"}, nil, false},
 		{"flag", nil, []string{"--no-color"}, false},
+		{"pipe", nil, nil, false},
+		{"pipe, forced", map[string]string{"CLICOLOR_FORCE": "1"}, nil, true},
+		{"pipe, not forced", map[string]string{"CLICOLOR_FORCE": "0"}, nil, false},
+		{"pipe, forced and NO_COLOR", map[string]string{"CLICOLOR_FORCE": "1", "NO_COLOR": "1"}, nil, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			l.vars = tt.vars
+			l.vars, l.terminal = tt.vars, !strings.HasPrefix(tt.name, "pipe")
 			if _, out, _ := l.run(append(tt.args, "list")...); strings.Contains(out, "\x1b[") != tt.color {
 				t.Errorf("colour is not %v: %q", tt.color, out)
 			}

@@ -137,9 +137,14 @@ func (a *app) style() style {
 		s.width = defaultWidth
 	}
 	s.width = min(max(s.width, 20), 400)
-	s.color = !a.noColor && a.env("NO_COLOR") == "" && a.env("TERM") != "dumb" && a.isTerminal(a.stdout)
+	s.color = !a.noColor && a.env("NO_COLOR") == "" &&
+		(forced(a.env("CLICOLOR_FORCE")) || a.env("TERM") != "dumb" && a.isTerminal(a.stdout))
 	return s
 }
+
+// forced reads CLICOLOR_FORCE, by which pagers and watch(1) ask for colour in a
+// pipe. Source: bixense.com/clicolors.
+func forced(v string) bool { return v != "" && v != "0" }
 
 // Colours, of the terminal's own palette.
 const (
