@@ -58,7 +58,7 @@ type app struct {
 
 	patience time.Duration // for a phone or daemon that has gone, in trust
 	lull     time.Duration // between looks at what tells nothing by itself
-	grace    time.Duration // for a phone that still says no, after asking again
+	grace    time.Duration // for a phone that still says no after asking again, to be replugged
 	trial    time.Duration // for the daemon to try an imported record
 	backoff  time.Duration // first pause before connecting again
 	look     time.Duration // for an answer of the daemon
@@ -109,7 +109,7 @@ func newApp() *app {
 		nearest:    nearest,
 		patience:   30 * time.Second,
 		lull:       250 * time.Millisecond,
-		grace:      15 * time.Second,
+		grace:      time.Minute,
 		trial:      5 * time.Second,
 		backoff:    time.Second,
 		look:       10 * time.Second,

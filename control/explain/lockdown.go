@@ -33,7 +33,7 @@ var lockdownErrors = []struct {
 	{"RemoveProhibited", -15, nil, "The device does not let this value be removed.", wantUpdate},
 	{"ImmutableValue", -16, nil, "This value of the device can never be changed.", wantUpdate},
 	{"PasswordProtected", -17, []string{"PasswordRequiredError"}, "The device is locked, so it neither asks for trust nor opens a session.", "Unlock the device with its passcode and leave it on; tap Trust if it asks."},
-	{"UserDeniedPairing", -18, nil, "Somebody tapped Don't Trust on the device.", `Pull the cable out and plug it in again or run "muxctl trust", then tap Trust on the device.`},
+	{"UserDeniedPairing", -18, nil, "Somebody tapped Don't Trust on the device.", "Unlock the device, pull the cable out and plug it in again, then tap Trust on it."},
 	{"PairingDialogResponsePending", -19, nil, "The device asks whether to trust this computer and waits for an answer.", "Unlock the device, tap Trust and enter the passcode. From iOS 26 on the question may need 10 to 30 seconds to appear."},
 	{"MissingHostID", -20, nil, "The request did not say which computer it comes from.", wantUpdate},
 	{"InvalidHostID", -21, nil, "The device does not know this computer, or no longer: it was reset or erased, or this computer was not used with it for over 30 days.", wantTrust},
