@@ -24,7 +24,7 @@ BUILD   := -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST) | awk -F': ' '{ printf "  %-12s %s\n", $$1, $$2 }'
 
-## demo: set up, then show real tools at work with a virtual iPhone
+## demo: set up, then tell the story of a virtual iPhone with real tools
 demo: setup
 	@$(GO) run ./e2e/demo
 

@@ -43,7 +43,7 @@ var arrows = map[string]struct {
 	"e2e/guest":            {nil, "tests only"},
 	"e2e/vm":               {nil, "runs any program in a machine of its own"},
 	"e2e/vm/vmrun":         {[]string{"e2e/vm"}, "a machine by hand"},
-	"e2e/demo":             {[]string{"e2e", "virtualphone/", "virtualphone"}, "needs the phone's test streams"},
+	"e2e/demo":             {[]string{"control", "e2e", "lockdown/trust", "virtualphone/", "virtualphone"}, "waits for what the API tells, needs the phone's test streams"},
 }
 
 // externals lists who may import what of others; all else is free.

@@ -191,10 +191,13 @@ func (r *Rig) Quit() string {
 	return r.Log()
 }
 
-// Command prepares a client program that talks to this daemon.
+// Command prepares a client program, or muxctl, that talks to this daemon.
 func (r *Rig) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	if name == "muxctl" {
+		name = r.bin.Muxctl
+	}
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env = append(os.Environ(), "USBMUXD_SOCKET_ADDRESS=UNIX:"+r.Socket, "LC_ALL=C")
+	cmd.Env = append(os.Environ(), "USBMUXD_SOCKET_ADDRESS=UNIX:"+r.Socket, "USBMUXD_CONTROL="+r.Control(), "LC_ALL=C")
 	cmd.WaitDelay = 5 * time.Second
 	return cmd
 }
@@ -218,7 +221,7 @@ func (r *Rig) Control() string { return r.Socket + ".control" }
 
 // Muxctl runs the operator's tool.
 func (r *Rig) Muxctl(ctx context.Context, args ...string) (string, error) {
-	return r.Run(ctx, r.bin.Muxctl, append([]string{"--control", r.Control()}, args...)...)
+	return r.Run(ctx, "muxctl", args...)
 }
 
 // Phone gives an order to the virtual phones, as the command virtualphone does.

@@ -1,46 +1,54 @@
-// Command demo shows the daemon at work: Debian's libimobiledevice tools list,
-// pair, query and transfer through it, with a virtual iPhone at the other end.
-// It needs no phone and no USB, uses a socket and directories of its own, and
-// leaves nothing behind. It exits non-zero if any step fails.
+// Command demo tells the story of one iPhone's trust, from the first plug on: a
+// person at the phone, muxctl and Debian's libimobiledevice tools beside it, all
+// real programs but for the phone, which is virtual. It needs no USB, uses sockets
+// and directories of its own, and leaves nothing behind. Every step is checked; it
+// exits with 1 if one does not hold.
 package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
 	"gomuxd/e2e"
+	"gomuxd/virtualphone"
 )
 
 func main() {
 	logFile := flag.String("log", "", "also write the daemon's log to `FILE`")
+	slow := flag.Bool("slow", false, "tell the trust story alone, with pauses to read, each step on a screen of its own")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *logFile); err != nil {
+	if err := run(ctx, *logFile, newScreen(*slow)); err != nil {
 		fmt.Fprintf(os.Stderr, "\ndemo: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, logFile string) (err error) {
+const passcode = "1234"
+
+func run(ctx context.Context, logFile string, out *screen) error {
 	dir, err := os.MkdirTemp("", "gomuxd-demo-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer os.RemoveAll(dir) // again, if the end is not reached
 
-	fmt.Println("Building the daemon and a virtual iPhone ...")
+	if !out.slow {
+		out.line("Building the daemon, muxctl and a virtual iPhone ...")
+	}
 	bin, err := e2e.Build(ctx, dir, false)
 	if err != nil {
 		return err
 	}
-	cfg := e2e.Config{Dir: dir, Passcode: "1234"}
+	cfg := e2e.Config{Dir: dir, Passcode: passcode, Apart: true}
 	if logFile != "" {
 		f, err := os.Create(logFile)
 		if err != nil {
@@ -49,79 +57,53 @@ func run(ctx context.Context, logFile string) (err error) {
 		defer f.Close()
 		cfg.Log = f
 	}
-	start := time.Now()
+	begin := time.Now()
 	rig, err := e2e.Start(bin, cfg)
 	if err != nil {
 		return err
 	}
-	s := &show{rig: rig, dir: dir}
-	fmt.Printf("\nThe daemon (process %d) serves %s.\nA virtual iPhone is plugged in. All that follows is done by the tools that\npeople use every day, unchanged; only the socket's address is given to them.\n", rig.Pid(), rig.Socket)
-
-	for _, step := range []func(context.Context) error{
-		s.list, s.pair, s.query, s.files, s.sink, s.source, s.replug, s.untrust,
-	} {
-		if err = step(ctx); err != nil {
-			break
-		}
+	if !out.slow {
+		out.line("The phone is virtual and needs no USB. The daemon, muxctl and Debian's tools are the real ones.")
 	}
-	// Whatever happened: the phone's verdict, and an orderly stop.
-	violations, verr := rig.Phone(context.WithoutCancel(ctx), "violations")
-	stopErr := rig.Stop()
-	if err == nil && verr != nil {
-		err = verr
-	}
+	s := &show{screen: out, rig: rig, dir: dir}
+	err = s.tell(ctx)
 	if err == nil {
-		err = stopErr
+		err = s.flawless(ctx)
 	}
-	if err != nil {
+	// Whatever happened, all is to end in good order.
+	if stopErr := rig.Stop(); err == nil {
+		err = stopErr
+	} else {
 		fmt.Fprintf(os.Stderr, "\nThe daemon's log:\n%s", rig.Log())
+	}
+	if err := errors.Join(err, os.RemoveAll(dir)); err != nil {
 		return err
 	}
-	fmt.Printf("\nSummary, after %.0f s:\n", time.Since(start).Seconds())
-	for _, line := range s.summary {
-		fmt.Println("  ok  " + line)
-	}
-	fmt.Printf("  ok  the phone counted the host's mistakes: %s\n", violations)
-	fmt.Println("  ok  the daemon stopped cleanly; nothing is left behind")
+	s.end(time.Since(begin))
 	return nil
 }
 
-// show is the sequence of steps.
-type show struct {
-	rig     *e2e.Rig
-	dir     string
-	udid    string
-	steps   int
-	summary []string
-}
-
-// step announces a step in plain words.
-func (s *show) step(title, words string) {
-	s.steps++
-	fmt.Printf("\n%d. %s\n   %s\n", s.steps, title, words)
-}
-
-func (s *show) done(format string, args ...any) {
-	s.summary = append(s.summary, fmt.Sprintf(format, args...))
-}
-
-// tool runs a client program and prints what a person would see.
-func (s *show) tool(ctx context.Context, name string, args ...string) (string, error) {
-	fmt.Print("   $ ", name)
-	for _, a := range args {
-		fmt.Print(" ", a)
+// flawless fails if the phone has counted a mistake of its host.
+func (s *show) flawless(ctx context.Context) error {
+	out, err := s.rig.Phone(ctx, "violations")
+	if err != nil {
+		return fmt.Errorf("the phone counted mistakes of the daemon: %w: %s", err, out)
 	}
-	fmt.Println()
-	out, err := s.rig.Run(ctx, name, args...)
-	print3(out)
-	return out, err
+	return nil
 }
 
-// phone is the person at the phone.
-func (s *show) phone(ctx context.Context, what string, args ...string) error {
-	fmt.Println("   (" + what + ")")
-	_, err := s.rig.Phone(ctx, args...)
-	return err
+// dialogs is how often the phone has asked its owner.
+func (s *show) dialogs(ctx context.Context) (uint64, error) {
+	out, err := s.rig.Phone(ctx, "status", "--json")
+	if err != nil {
+		return 0, err
+	}
+	var a virtualphone.ControlResponse
+	if err := json.Unmarshal([]byte(out), &a); err != nil {
+		return 0, err
+	}
+	if a.Stats == nil {
+		return 0, fmt.Errorf("the phone tells no figures: %s", out)
+	}
+	return a.Stats.Dialogs, nil
 }
-
-func (s *show) path(name string) string { return filepath.Join(s.dir, name) }

@@ -36,49 +36,24 @@ func (s *stream) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// bar draws the progress of a transfer on one line.
-type bar struct {
-	title string
-	start time.Time
-	done  int64
-	drawn int64
-}
-
-func newBar(title string) *bar { return &bar{title: title, start: time.Now()} }
-
-// Write implements io.Writer, to count what goes by.
-func (b *bar) Write(p []byte) (int, error) {
-	b.done += int64(len(p))
-	if b.done-b.drawn >= transfer/40 || b.done == transfer {
-		b.drawn = b.done
-		const width = 32
-		full := int(b.done * width / transfer)
-		rate := float64(b.done) / (1 << 20) / time.Since(b.start).Seconds()
-		fmt.Printf("\r   %-24s [%s%s] %3d %%  %5.0f MiB/s", b.title,
-			strings.Repeat("#", full), strings.Repeat(".", width-full), b.done*100/transfer, rate)
-		if b.done == transfer {
-			fmt.Println()
-		}
-	}
-	return len(p), nil
-}
-
 func (s *show) files(ctx context.Context) (err error) {
-	s.step("Files", "ifuse mounts the phone's media folder; 64 MiB go in and come back.")
-	mount := s.path("mount")
-	if err := os.Mkdir(mount, 0o700); err != nil {
+	s.step(ctx, "Files", "ifuse mounts the phone's media folder; 64 MiB go in and come back.")
+	const mount = "iphone"
+	if err := os.Mkdir(s.path(mount), 0o700); err != nil {
 		return err
 	}
-	if _, err := s.tool(ctx, "ifuse", mount); err != nil {
+	if _, err := os.Stat("/dev/fuse"); err != nil {
+		s.paragraph("", "Left out: this machine has no /dev/fuse, as in many containers.")
+		return nil
+	}
+	if err := s.says(ctx, "", "ifuse", mount); err != nil {
 		return err
 	}
 	defer func() {
-		fmt.Println("   $ fusermount -u", mount)
-		_, uerr := s.rig.Run(context.WithoutCancel(ctx), "fusermount", "-u", mount)
-		err = errors.Join(err, uerr)
+		err = errors.Join(err, s.says(context.WithoutCancel(ctx), "", "fusermount", "-u", mount))
 	}()
-	name := filepath.Join(mount, "Downloads", "demo.bin")
-	want, err := copySum(name, io.LimitReader(&stream{}, transfer), newBar("to the phone"))
+	name := s.path(filepath.Join(mount, "Downloads", "demo.bin"))
+	want, err := copySum(name, io.LimitReader(&stream{}, transfer), s.bar("to the phone", transfer))
 	if err != nil {
 		return err
 	}
@@ -87,19 +62,19 @@ func (s *show) files(ctx context.Context) (err error) {
 		return err
 	}
 	defer f.Close()
-	got, err := copySum(s.path("back.bin"), f, newBar("back"))
+	got, err := copySum(s.path("back.bin"), f, s.bar("and back", transfer))
 	if err != nil {
 		return err
 	}
 	if err := compare(want, got); err != nil {
 		return err
 	}
-	s.done("ifuse copies 64 MiB to the phone and back, same checksum")
+	s.sameSum(got)
 	return os.Remove(name)
 }
 
 // copySum writes src to a new file and returns the SHA-256 of it.
-func copySum(name string, src io.Reader, b *bar) ([]byte, error) {
+func copySum(name string, src io.Reader, b io.Writer) ([]byte, error) {
 	f, err := os.Create(name)
 	if err != nil {
 		return nil, err
@@ -113,51 +88,61 @@ func compare(want, got []byte) error {
 	if string(want) != string(got) {
 		return fmt.Errorf("checksums differ: sent %x, got %x", want, got)
 	}
-	fmt.Printf("   SHA-256 %x... on both sides\n", got[:8])
 	return nil
 }
 
-func (s *show) sink(ctx context.Context) error {
-	s.step("A TCP port, upwards", "iproxy forwards a local port to one of the phone, which takes 64 MiB.")
-	return s.forward(ctx, virtualphone.ChecksumPort, func(c net.Conn) error {
-		if err := binary.Write(c, binary.BigEndian, uint64(transfer)); err != nil {
-			return err
-		}
-		sum := sha256.New()
-		src := io.TeeReader(io.LimitReader(&stream{}, transfer), io.MultiWriter(sum, newBar("through iproxy, up")))
-		if _, err := io.CopyBuffer(struct{ io.Writer }{c}, src, make([]byte, 64<<10)); err != nil {
-			return err
-		}
-		got := make([]byte, sha256.Size)
-		if _, err := io.ReadFull(c, got); err != nil {
-			return fmt.Errorf("the phone's checksum: %w", err)
-		}
-		s.done("64 MiB through iproxy to the phone, same checksum")
-		return compare(sum.Sum(nil), got)
-	})
+func (s *show) sameSum(sum []byte) {
+	s.paragraph("", fmt.Sprintf("The same SHA-256 on both sides: %x...", sum[:8]))
 }
 
-func (s *show) source(ctx context.Context) error {
-	s.step("A TCP port, downwards", "and one that sends 64 MiB.")
-	return s.forward(ctx, virtualphone.SourcePort, func(c net.Conn) error {
-		if err := binary.Write(c, binary.BigEndian, [2]uint64{transfer, seed}); err != nil {
-			return err
-		}
-		want, got := sha256.New(), sha256.New()
-		if _, err := io.CopyN(want, &stream{}, transfer); err != nil {
-			return err
-		}
-		n, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(got, newBar("through iproxy, down"))}, c, make([]byte, 64<<10))
-		if err != nil || n != transfer {
-			return fmt.Errorf("%d of %d bytes came: %v", n, transfer, err)
-		}
-		s.done("64 MiB through iproxy from the phone, same checksum")
-		return compare(want.Sum(nil), got.Sum(nil))
-	})
+func (s *show) forward(ctx context.Context) error {
+	s.step(ctx, "TCP ports", "iproxy forwards local ports to ports of the phone: one takes 64 MiB, one sends as much.")
+	if err := s.proxy(ctx, virtualphone.ChecksumPort, s.sink); err != nil {
+		return err
+	}
+	return s.proxy(ctx, virtualphone.SourcePort, s.source)
 }
 
-// forward runs use on a connection to the phone's port through iproxy.
-func (s *show) forward(ctx context.Context, port uint16, use func(net.Conn) error) error {
+// sink sends to a port that answers with the checksum of what it got.
+func (s *show) sink(c net.Conn) error {
+	if err := binary.Write(c, binary.BigEndian, uint64(transfer)); err != nil {
+		return err
+	}
+	sum := sha256.New()
+	src := io.TeeReader(io.LimitReader(&stream{}, transfer), io.MultiWriter(sum, s.bar("to the phone", transfer)))
+	if _, err := io.CopyBuffer(struct{ io.Writer }{c}, src, make([]byte, 64<<10)); err != nil {
+		return err
+	}
+	got := make([]byte, sha256.Size)
+	if _, err := io.ReadFull(c, got); err != nil {
+		return fmt.Errorf("the phone's checksum: %w", err)
+	}
+	return compare(sum.Sum(nil), got)
+}
+
+// source receives from a port that sends the test data.
+func (s *show) source(c net.Conn) error {
+	if err := binary.Write(c, binary.BigEndian, [2]uint64{transfer, seed}); err != nil {
+		return err
+	}
+	want, got := sha256.New(), sha256.New()
+	if _, err := io.CopyN(want, &stream{}, transfer); err != nil {
+		return err
+	}
+	bar := s.bar("from the phone", transfer)
+	n, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(got, bar)}, c, make([]byte, 64<<10))
+	if err != nil || n != transfer {
+		return fmt.Errorf("%d of %d bytes came: %v", n, transfer, err)
+	}
+	if err := compare(want.Sum(nil), got.Sum(nil)); err != nil {
+		return err
+	}
+	s.sameSum(got.Sum(nil))
+	return nil
+}
+
+// proxy runs use on a connection to the phone's port through iproxy.
+func (s *show) proxy(ctx context.Context, port uint16, use func(net.Conn) error) error {
 	local, err := freePort()
 	if err != nil {
 		return err
@@ -165,8 +150,8 @@ func (s *show) forward(ctx context.Context, port uint16, use func(net.Conn) erro
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	pair := fmt.Sprintf("%d:%d", local, port)
-	fmt.Println("   $ iproxy", pair, "&")
-	cmd := s.rig.Command(ctx, "stdbuf", "-oL", "iproxy", pair, "-u", s.udid)
+	s.typed("iproxy " + pair + " &")
+	cmd := s.command(ctx, "stdbuf", "-oL", "iproxy", pair, "-u", s.udid)
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
