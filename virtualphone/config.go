@@ -23,6 +23,7 @@ type Config struct {
 	WiFiAddress    string
 	Passcode       string // "" = none set, so the phone is never locked
 	Locked         bool   // starts locked since boot; needs a Passcode
+	Memory         []byte // of Phone.Memory: it is that phone, with its lock and passcode
 
 	MuxMajor      int // mux version it answers, default 2; others for refused versions
 	MaxPacketSize int // bulk packet size in bytes, default 512, super speed 1024

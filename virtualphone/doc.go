@@ -43,6 +43,7 @@
 //
 // Trust outlives plugs and reboots; so does what is told to lockdownd. An unplug
 // forgets a denial and a lost answer, a reboot also a Trust that no Pair has fetched.
+// [Phone.Memory] carries it, with the lock, over the end of the process.
 //
 // Not known of real phones, and chosen: that a tap or a denial posts request_pair
 // (off), how long a dialog stays (for ever), that sessions of a forgotten host go

@@ -107,6 +107,11 @@ func New(cfg Config) (*Phone, error) {
 		forcedEver:    make(map[string]forced),
 	}
 	p.setDeviceKey()
+	if cfg.Memory != nil {
+		if err := p.recall(cfg.Memory); err != nil {
+			return nil, err
+		}
+	}
 	if p.inSetupLocked() {
 		p.showSetupLocked()
 	}
