@@ -12,6 +12,14 @@ FISHCOMPDIR  ?= $(PREFIX)/share/fish/vendor_completions.d
 MANDIR       ?= $(PREFIX)/share/man
 GOTEST_FLAGS ?= -race -shuffle=on -count=1 -timeout 20m
 FUZZTIME     ?= 5m
+BENCH        ?= all
+ROUNDS       ?= 5
+SPEED        ?= high,super
+MIB          ?= 32
+PROFILE      ?=
+COUNT        ?= 10
+GOBENCH      ?= .
+PKG          ?= ./mux ./socket ./usb ./plist ./cmd/usbmuxd
 STATICCHECK  ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 # X.Y.Z+gHASH: one semantic version, as clients parse it.
@@ -62,6 +70,7 @@ test-race:
 ## test-plain: run the allocation tests and each benchmark once, without it
 test-plain:
 	$(GO) test -count=1 -run 'Alloc' -bench . -benchtime 1x ./...
+	$(GO) test -count=1 -tags virtualphone -run xxx -bench . -benchtime 1x ./cmd/usbmuxd
 
 ## test-vm: boot a virtual machine with a real kernel for a short run
 test-vm:
@@ -81,7 +90,7 @@ short:
 ## lint: gofmt, go vet, staticcheck, tidy go.mod
 lint: fmt-check vet tidy-check
 	$(STATICCHECK) ./...
-	$(STATICCHECK) -tags virtualphone ./cmd/usbmuxd
+	$(STATICCHECK) -tags virtualphone,profile ./cmd/usbmuxd
 	$(STATICCHECK) -tags guest ./e2e/guest
 
 ## fmt-check: fail on files that gofmt would change
@@ -91,16 +100,25 @@ fmt-check:
 ## vet: go vet, with and without the virtual phone in the daemon
 vet:
 	$(GO) vet ./...
-	$(GO) vet -tags virtualphone ./cmd/usbmuxd
+	$(GO) vet -tags virtualphone,profile ./cmd/usbmuxd
 	$(GO) vet -tags guest ./e2e/guest
 
 ## tidy-check: fail if go.mod is not tidy
 tidy-check:
 	$(GO) mod tidy -diff
 
-## bench: run the benchmarks ten times, for benchstat
+## bench: set up, then measure the daemon and the C one side by side; BENCH, ROUNDS, SPEED, MIB, PROFILE
 bench:
-	$(GO) test -run xxx -bench . -count 10 ./mux ./socket
+	@./.ci/setup vm
+	$(GO) run ./e2e/bench -bench '$(BENCH)' -rounds $(ROUNDS) -speed '$(SPEED)' -mib $(MIB) -profile '$(PROFILE)'
+
+## bench-go: run the benchmarks in one process for benchstat; COUNT, GOBENCH, PKG, PROFILE
+bench-go:
+	@mkdir -p dist/profile
+	@for p in $(PKG); do \
+		$(GO) test -tags virtualphone -run xxx -bench '$(GOBENCH)' -count $(COUNT) \
+			$(if $(PROFILE),-$(PROFILE)profile dist/profile/$$(basename $$p).$(PROFILE) -o dist/profile/$$(basename $$p).test) $$p || exit 1; \
+	done
 
 ## fuzz: run every fuzz target for FUZZTIME each
 fuzz:
@@ -139,4 +157,4 @@ uninstall:
 clean:
 	rm -rf bin dist cover.out
 
-.PHONY: help demo test e2e e2e-short vm-image build setup test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench fuzz cover install uninstall clean
+.PHONY: help demo test e2e e2e-short vm-image build setup test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench bench-go fuzz cover install uninstall clean

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gomuxd/virtualphone"
+)
+
+// direction is which way bytes go.
+type direction string
+
+const (
+	down direction = "down" // from the phone
+	up   direction = "up"   // to the phone
+	echo direction = "echo" // to the phone and back
+)
+
+// port is where the phone does the other half.
+func (d direction) port() uint16 {
+	switch d {
+	case down:
+		return sourcePort
+	case up:
+		return sinkPort
+	}
+	return virtualphone.EchoPort
+}
+
+// transferLimit bounds one transfer.
+const transferLimit = 3 * time.Minute
+
+// transfer is a number of sessions that move bytes at the same time.
+type transfer struct {
+	way   direction
+	conns []net.Conn
+	each  int64          // bytes of a session
+	moved []atomic.Int64 // by session
+	first []int64        // moved when the first session was done
+}
+
+// nextStream numbers the streams of a process.
+var nextStream atomic.Uint64
+
+// open connects the sessions, one for each device. The caller must close.
+func open(way direction, devices []uint32, each int64) (*transfer, error) {
+	t := &transfer{way: way, each: each, moved: make([]atomic.Int64, len(devices))}
+	for _, d := range devices {
+		c, err := dial(d, way.port())
+		if err == nil {
+			t.conns = append(t.conns, c)
+			err = c.SetDeadline(time.Now().Add(scaled(transferLimit)))
+		}
+		if err != nil {
+			t.close()
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+func (t *transfer) close() {
+	for _, c := range t.conns {
+		c.Close()
+	}
+}
+
+// run moves and verifies every byte. It returns how long that took.
+func (t *transfer) run() (time.Duration, error) {
+	var (
+		wg    sync.WaitGroup
+		first sync.Once
+		errs  = make([]error, len(t.conns))
+	)
+	begin := time.Now()
+	for i, c := range t.conns {
+		wg.Go(func() {
+			if err := t.move(c, stream(nextStream.Add(1)), &t.moved[i]); err != nil {
+				errs[i] = fmt.Errorf("%s, session %d of %d: %w", t.way, i+1, len(t.conns), err)
+				t.close() // the others have nothing more to prove
+				return
+			}
+			first.Do(func() {
+				for i := range t.moved {
+					t.first = append(t.first, t.moved[i].Load())
+				}
+			})
+		})
+	}
+	wg.Wait()
+	return time.Since(begin), errors.Join(errs...)
+}
+
+// move is one session.
+func (t *transfer) move(c net.Conn, s stream, moved *atomic.Int64) error {
+	switch t.way {
+	case down:
+		if _, err := c.Write(appendOrder(nil, t.each, s)); err != nil {
+			return err
+		}
+		return receive(c, s, t.each, moved)
+	case up:
+		if _, err := c.Write(appendOrder(nil, t.each, s)); err != nil {
+			return err
+		}
+		if err := send(c, s, t.each, moved); err != nil {
+			return err
+		}
+		var verdict [1]byte
+		if _, err := io.ReadFull(c, verdict[:]); err != nil {
+			return fmt.Errorf("the phone's verdict: %w", err)
+		}
+		if verdict[0] != sinkGood {
+			return errors.New("the phone got wrong bytes")
+		}
+		return nil
+	}
+	sent := make(chan error, 1)
+	go func() { sent <- send(c, s, t.each, new(atomic.Int64)) }()
+	err := receive(c, s, t.each, moved)
+	if err != nil {
+		c.Close()
+	}
+	return errors.Join(err, <-sent)
+}
+
+// send writes n bytes of a stream.
+func send(c net.Conn, s stream, n int64, moved *atomic.Int64) error {
+	const piece = 64 << 10
+	for at := int64(0); at < n; {
+		k, err := c.Write(s.piece(at, int(min(n-at, piece))))
+		at += int64(k)
+		moved.Store(at)
+		if err != nil {
+			return fmt.Errorf("after %d bytes: %w", at, err)
+		}
+	}
+	return nil
+}
+
+// receive reads and compares n bytes of a stream.
+func receive(c net.Conn, s stream, n int64, moved *atomic.Int64) error {
+	buf := pieces.Get().(*[maxPiece]byte)
+	defer pieces.Put(buf)
+	for at := int64(0); at < n; {
+		k, err := c.Read(buf[:min(n-at, maxPiece)])
+		if wrong := s.verify(at, buf[:k]); wrong != nil {
+			return wrong
+		}
+		at += int64(k)
+		moved.Store(at)
+		if err != nil && at < n {
+			return fmt.Errorf("after %d bytes: %w", at, err)
+		}
+	}
+	return nil
+}
+
+// load is sessions that move bytes down until they are stopped.
+type load struct {
+	t    *transfer
+	wg   sync.WaitGroup
+	over atomic.Bool
+	errs []error
+}
+
+// startLoad starts n sessions and waits until each has got something.
+func startLoad(device uint32, n int) (*load, error) {
+	const endless = 1 << 40
+	t, err := open(down, same(device, n), endless)
+	if err != nil {
+		return nil, err
+	}
+	l := &load{t: t, errs: make([]error, n)}
+	flowing := make(chan struct{}, n)
+	for i, c := range t.conns {
+		l.wg.Go(func() {
+			s := stream(nextStream.Add(1))
+			if _, err := c.Write(appendOrder(nil, endless, s)); err != nil {
+				l.errs[i] = err
+				flowing <- struct{}{}
+				return
+			}
+			err := receive(c, s, 1, &t.moved[i])
+			flowing <- struct{}{}
+			for at := int64(1); err == nil; {
+				var k int
+				if k, err = readPiece(c, s, at); err == nil {
+					at += int64(k)
+				}
+			}
+			if !l.over.Load() || !errors.Is(err, net.ErrClosed) {
+				l.errs[i] = err
+			}
+		})
+	}
+	for range n {
+		<-flowing
+	}
+	return l, nil
+}
+
+// readPiece reads and compares what comes at once.
+func readPiece(c net.Conn, s stream, at int64) (int, error) {
+	buf := pieces.Get().(*[maxPiece]byte)
+	defer pieces.Put(buf)
+	k, err := c.Read(buf[:])
+	if wrong := s.verify(at, buf[:k]); wrong != nil {
+		return k, wrong
+	}
+	return k, err
+}
+
+func (l *load) stop() error {
+	l.over.Store(true)
+	l.t.close()
+	l.wg.Wait()
+	return errors.Join(l.errs...)
+}
+
+// same is n times one device.
+func same(device uint32, n int) []uint32 {
+	all := make([]uint32, n)
+	for i := range all {
+		all[i] = device
+	}
+	return all
+}
