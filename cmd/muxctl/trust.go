@@ -260,6 +260,9 @@ func (s *seeing) tell(d control.Device) {
 	if s.asked && d.Trust == string(trust.NotAsked) {
 		return // the request is on its way
 	}
+	if s.told && !s.a.json && d.Trust == string(trust.Connecting) {
+		return // on its way back
+	}
 	s.told = true
 	if s.a.json {
 		_ = s.a.printLine(d)
