@@ -36,6 +36,12 @@ help:
 demo: setup
 	@$(GO) run ./e2e/demo
 
+## recording: make the README's docs/demo.svg anew from a real run
+recording: setup
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(GO) build -o "$$dir/" ./e2e/demo && \
+		$(GO) build -C docs/recording -o "$$dir/recording" . && \
+		"$$dir/recording" -o docs/demo.svg -cols 88 -rows 21 -title "A virtual iPhone, Debian's tools and muxctl" "$$dir/demo" -slow
+
 ## test: set up, then lint and run every test
 test: setup lint test-race test-plain test-vm test-clean
 
@@ -66,6 +72,7 @@ vm-image:
 test-race:
 	$(GO) test $(GOTEST_FLAGS) ./...
 	$(GO) test $(GOTEST_FLAGS) -tags virtualphone ./cmd/usbmuxd
+	$(GO) test -C docs/recording $(GOTEST_FLAGS) ./...
 
 ## test-plain: run the allocation tests and each benchmark once, without it
 test-plain:
@@ -92,6 +99,7 @@ lint: fmt-check vet tidy-check
 	$(STATICCHECK) ./...
 	$(STATICCHECK) -tags virtualphone,profile ./cmd/usbmuxd
 	$(STATICCHECK) -tags guest ./e2e/guest
+	cd docs/recording && $(STATICCHECK) ./...
 
 ## fmt-check: fail on files that gofmt would change
 fmt-check:
@@ -102,10 +110,12 @@ vet:
 	$(GO) vet ./...
 	$(GO) vet -tags virtualphone,profile ./cmd/usbmuxd
 	$(GO) vet -tags guest ./e2e/guest
+	$(GO) vet -C docs/recording ./...
 
 ## tidy-check: fail if go.mod is not tidy
 tidy-check:
 	$(GO) mod tidy -diff
+	cd docs/recording && $(GO) mod tidy -diff
 
 ## bench: set up, then measure the daemon and the C one side by side; BENCH, ROUNDS, SPEED, MIB, PROFILE
 bench:
@@ -157,4 +167,4 @@ uninstall:
 clean:
 	rm -rf bin dist cover.out
 
-.PHONY: help demo test e2e e2e-short vm-image build setup test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench bench-go fuzz cover install uninstall clean
+.PHONY: help demo recording test e2e e2e-short vm-image build setup test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench bench-go fuzz cover install uninstall clean

@@ -28,12 +28,12 @@ type show struct {
 // step announces a step in plain words.
 func (s *show) step(ctx context.Context, title, words string) {
 	if s.steps > 0 {
-		s.rest(ctx, 3*time.Second)
+		s.rest(ctx, 2200*time.Millisecond)
 	}
 	s.steps++
 	s.chapter(s.steps, title)
 	s.paragraph("", words)
-	s.rest(ctx, 1500*time.Millisecond)
+	s.rest(ctx, 900*time.Millisecond)
 }
 
 // rest gives people who read along some time.
@@ -67,7 +67,7 @@ func (s *show) run(ctx context.Context, excerpt func(lines []string) []string, n
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	s.typed(strings.Join(append([]string{name}, args...), " "))
-	s.rest(ctx, 600*time.Millisecond)
+	s.rest(ctx, 400*time.Millisecond)
 	out, err := s.command(ctx, name, args...).CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -82,7 +82,7 @@ func (s *show) run(ctx context.Context, excerpt func(lines []string) []string, n
 			s.printed(l)
 		}
 	}
-	s.rest(ctx, time.Second)
+	s.rest(ctx, 500*time.Millisecond)
 	return plain(string(out)), err
 }
 
@@ -176,7 +176,7 @@ func (s *show) follow(ctx context.Context, cues []cue, name string, args ...stri
 			continue // it goes on in the next line
 		}
 		if len(cues) > 0 && strings.Contains(sentence, cues[0].says) {
-			s.rest(ctx, 2500*time.Millisecond)
+			s.rest(ctx, 1700*time.Millisecond)
 			if err = cues[0].then(); err != nil {
 				cancel()
 				break

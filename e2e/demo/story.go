@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -24,7 +25,6 @@ func (s *show) tell(ctx context.Context) error {
 			return err
 		}
 	}
-	s.rest(ctx, 3*time.Second)
 	return nil
 }
 
@@ -62,7 +62,7 @@ func (s *show) unlock(ctx context.Context) error {
 }
 
 func (s *show) dontTrust(ctx context.Context) error {
-	s.step(ctx, "Don't Trust", "A no is a no: nobody is asked again, until someone at the computer says so.")
+	s.step(ctx, "Don't Trust", "A no is a no: the daemon stops asking, and says how to get another chance.")
 	if err := s.person(ctx, "the owner taps Don't Trust", "tap dont-trust"); err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (s *show) dontTrust(ctx context.Context) error {
 }
 
 func (s *show) trust(ctx context.Context) error {
-	s.step(ctx, "Another chance", "muxctl trust asks once more, and shows what the person at the phone must do until it is done.")
+	s.step(ctx, "Another chance", "muxctl trust shows what the person at the phone must do, until it is done.")
 	return s.follow(ctx, []cue{
 		{"denied", func() error { return s.person(ctx, "the owner replugs it", "replug") }},
 		{"dialog-shown", func() error {
@@ -94,22 +94,29 @@ func (s *show) use(ctx context.Context) error {
 	if err := s.says(ctx, "SUCCESS: Validated pairing with device "+s.udid, "idevicepair", "validate"); err != nil {
 		return err
 	}
-	if err := s.says(ctx, "Virtual iPhone", "ideviceinfo", "-k", "DeviceName"); err != nil {
+	if err := s.says(ctx, "Virtual iPhone", "ideviceinfo", "-k", "DeviceName"); err != nil || s.slow {
 		return err
 	}
 	return s.says(ctx, s.udid, "ideviceinfo", "-k", "UniqueDeviceID")
 }
+
+var errorCode = regexp.MustCompile(`\((-\d+)\)`)
 
 func (s *show) reset(ctx context.Context) error {
 	s.step(ctx, "Reset Location & Privacy", "The phone forgets every computer, and tells none of them.")
 	if err := s.person(ctx, "the owner resets Location & Privacy", "reset location"); err != nil {
 		return err
 	}
-	if err := s.complains(ctx, "(-21)", "ideviceinfo", "-k", "DeviceName"); err != nil {
-		return err
+	// -21, or -19 if the daemon has found out before and has the phone ask.
+	out, err := s.run(ctx, nil, "ideviceinfo", "-k", "DeviceName")
+	code := errorCode.FindStringSubmatch(out)
+	if err == nil || code == nil {
+		return fmt.Errorf("ideviceinfo names no error of a phone that has forgotten this computer")
 	}
-	if err := s.says(ctx, "InvalidHostID", "muxctl", "explain", "-21"); err != nil {
-		return err
+	if !s.slow {
+		if err := s.says(ctx, code[1], "muxctl", "explain", code[1]); err != nil {
+			return err
+		}
 	}
 	if err := s.becomes(ctx, trust.DialogShown); err != nil {
 		return err
