@@ -198,7 +198,7 @@ func (c *Client) exchange(ctx context.Context, request string, args map[string]a
 	var message []byte
 	err = c.do(ctx, func(conn net.Conn) error {
 		if _, err := conn.Write(frame); err != nil {
-			return err
+			return lastWords(conn, err)
 		}
 		if message, err = readFrame(conn); err != nil {
 			return err
@@ -214,6 +214,16 @@ func (c *Client) exchange(ctx context.Context, request string, args map[string]a
 		return nil, fmt.Errorf("lockdown %s: %w", request, err)
 	}
 	return message, nil
+}
+
+// lastWords is why a write failed, if the phone has said so. In TLS 1.3 its alert
+// about our certificate comes after the handshake; when its reset is as fast, a
+// write fails before that alert was read.
+func lastWords(conn net.Conn, failed error) error {
+	if _, err := conn.Read(make([]byte, 1)); isTLSError(err) {
+		return err
+	}
+	return failed
 }
 
 // subject is what a request is about, if that can be said in a word.

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 
@@ -256,9 +257,30 @@ func (p *phone) readSome() {
 }
 
 // In TLS 1.3 the phone objects to our certificate only after our handshake is
-// over: its alert crosses our first request. A pipe without a buffer would lock
-// up there, so this one is over TCP.
+// over: its alert crosses our first request, or comes before it with a reset behind.
+// A pipe without a buffer would lock up there, so this one is over TCP.
 func TestLateObjection(t *testing.T) {
+	t.Run("crosses the request", func(t *testing.T) { testLateObjection(t, false) })
+	t.Run("before the request", func(t *testing.T) { testLateObjection(t, true) })
+}
+
+// resetConn fails to write once the other end has reset the connection.
+type resetConn struct {
+	net.Conn
+	reset <-chan struct{}
+}
+
+func (c *resetConn) Write(b []byte) (int, error) {
+	select {
+	case <-c.reset:
+		return 0, syscall.ECONNRESET
+	default:
+		return c.Conn.Write(b)
+	}
+}
+
+func testLateObjection(t *testing.T, early bool) {
+	objected := make(chan struct{})
 	rec := newRecord(t, &deviceKey().PublicKey, false)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -281,17 +303,25 @@ func TestLateObjection(t *testing.T) {
 		if p.secure(cfg) == nil {
 			t.Error("the phone took the certificate")
 		}
+		close(objected)
 		silent(p)
 	})
 	var d net.Dialer
 	c, err := Dial(t.Context(), func(ctx context.Context, _ uint16) (net.Conn, error) {
-		return d.DialContext(ctx, "tcp", l.Addr().String())
+		c, err := d.DialContext(ctx, "tcp", l.Addr().String())
+		if early && err == nil {
+			c = &resetConn{c, objected}
+		}
+		return c, err
 	}, Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
 	if err = c.StartSession(t.Context(), rec); err == nil {
+		if early {
+			<-objected
+		}
 		_, err = c.QueryType(t.Context())
 	}
 	if !errors.Is(err, ErrTLS) || errors.Is(err, ErrDeviceKey) {
