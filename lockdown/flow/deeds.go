@@ -47,6 +47,15 @@ func (f *Flow) onDisk(r trust.Result) trust.Result {
 	return r
 }
 
+// learn asks the phone who it is. What was known stays if it does not tell.
+func (f *Flow) learn(ctx context.Context, c *lockdown.Client) error {
+	id, err := c.Identity(ctx)
+	if err == nil {
+		f.status.Identity = id
+	}
+	return err
+}
+
 func (f *Flow) identify(ctx context.Context) trust.Result {
 	var r trust.Result
 	f.hangUp() // whatever was wrong with it
@@ -59,7 +68,7 @@ func (f *Flow) identify(ctx context.Context) trust.Result {
 			f.log.Info("no ordinary phone answers", zap.String("type", kind))
 			return nil
 		}
-		if f.status.Identity, err = c.Identity(ctx); err != nil {
+		if err := f.learn(ctx, c); err != nil {
 			return err
 		}
 		// Refused by some; then it is taken to have one.
@@ -108,7 +117,7 @@ func (f *Flow) check(ctx context.Context) trust.Result {
 			return err
 		}
 		// In TLS 1.3 a refusal of our certificate comes with the first answer.
-		if f.status.Identity, err = c.Identity(ctx); err != nil {
+		if err := f.learn(ctx, c); err != nil {
 			return err
 		}
 		if f.status.Capacity == 0 {
