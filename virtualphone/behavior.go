@@ -8,7 +8,7 @@ type Behavior struct {
 	DialogDelay      time.Duration // between Pair and the dialog; iOS 26 takes 10-30 s
 	DialogTimeout    time.Duration // the Trust dialog goes away unanswered after so long, 0 = never
 	PairingForbidden bool          // Pair answers PairingProhibitedOverThisConnection
-	MCProtected      bool          // supervision forbids pairing: MCProtected
+	MCProtected      bool          // management forbids pairing but for supervisors: MCProtected
 	PairingLifetime  time.Duration // a host unused for so long is forgotten, default 30 days from iOS 11 on
 
 	// TapNotifies posts request_pair at the tap on Trust, too, when the passcode

@@ -15,7 +15,8 @@ const (
 )
 
 // pair decides on a Pair request, in the order a real phone seems to: the shape
-// of the record, prohibitions, supervision, the lock, the owner.
+// of the record, prohibitions, supervisors, management, the lock, the owner.
+// Management excepts supervisors (Apple, Device Management, allowHostPairing).
 func (d *dialogue) pair(m *request) (answer, error) {
 	p := d.p
 	if m.PairRecord == nil {
@@ -33,11 +34,12 @@ func (d *dialogue) pair(m *request) (answer, error) {
 		return nil, d.ctx.Err()
 	case p.behavior.PairingForbidden:
 		return nil, errPairingProhibited
-	case p.behavior.MCProtected:
-		return nil, errMCProtected
 	}
 	if a, err, decided := d.superviseLocked(m.PairingOptions, h); decided {
 		return a, err
+	}
+	if p.behavior.MCProtected {
+		return nil, errMCProtected
 	}
 	a := asker{hostID: h.id, buid: h.buid}
 	known := p.knownLocked(h.id)

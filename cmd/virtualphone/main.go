@@ -51,7 +51,8 @@ Commands:
   erase                        Erase All Content and Settings; it then is in setup
   finish-setup                 leave setup, in which it pairs without a dialog
   set-passcode CODE|off        change the passcode or take it away
-  supervise PEM|off            let the holder of this certificate pair unasked
+  supervise FILE|off           let the holder of the certificate in a PEM file
+                               pair unasked
   reboot                       restart; with a passcode it is then locked since boot
   unplug [PACKETS]             pull the cable, or once the host has sent so many
                                more packets
@@ -147,6 +148,13 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 		return usage(fmt.Errorf("--timeout is for wait, not for %s", flags.Arg(0)))
 	}
 	command, rest := flags.Arg(0), flags.Args()[1:]
+	if command == "supervise" && len(rest) == 1 && rest[0] != "off" {
+		certificates, err := os.ReadFile(rest[0])
+		if err != nil {
+			return usage(err)
+		}
+		rest[0] = string(certificates)
+	}
 	if err := virtualphone.CheckCommand(command, rest); err != nil {
 		return usage(err)
 	}

@@ -59,6 +59,8 @@ func TestRun(t *testing.T) {
 		{args: "--help", out: "\n  reject-answer ERROR|off\n"},
 		{args: "behavior dialog-timeout 30s"},
 		{args: "behavior dialog-timeout soon", code: 1, err: "dialog-timeout is a time like 30s, or off"},
+		{args: "supervise /nowhere/cert.pem", code: 2, err: "no such file"},
+		{args: "supervise main_test.go", code: 1, err: "no certificate in PEM"},
 		{args: "garbage Pair jam", code: 2, err: `"jam" is not one of wrong-types|`},
 		{args: "erase"},
 		{args: "status", out: "lock         no passcode, in setup"},
