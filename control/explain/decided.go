@@ -51,9 +51,9 @@ func recordBroken(v voice) (reason, next string) {
 	switch v.cause {
 	case trust.CauseDisk:
 		return v.say("This computer cannot read or save the trust it keeps for the device."),
-			v.say(`Run "muxctl doctor": it shows whether the disk is full or the folder may not be written. Mend that, then plug the device in again.`)
+			v.say(`Run "muxctl doctor": it shows whether the disk is full, or a file or folder may not be read or written. Mend that; within a minute it goes on by itself.`)
 	case trust.CauseTLS:
-		return v.say("The trust that this computer keeps no longer opens the device."), anew
+		return v.say("The trust that this computer keeps for the device no longer works."), anew
 	case trust.CauseDeviceKey:
 		return v.say("The device has another key than the one kept here: it was erased, or it is not the same one."),
 			v.say("See that it is the right device. ") + v.anew()

@@ -44,7 +44,7 @@ func (v voice) again() string {
 	case trust.CauseBUID:
 		return "the trust kept here was made by another computer"
 	case trust.CauseTLS:
-		return "the trust kept here no longer opened it"
+		return "the trust kept here no longer works"
 	case trust.CauseDeviceKey:
 		return "its key has changed, as after it was erased"
 	case trust.CauseIncomplete:
