@@ -34,7 +34,7 @@ func (k *track) add(word string) {
 func (k *track) await(ctx context.Context, want ...string) (string, error) {
 	for {
 		k.mu.Lock()
-		fresh := k.words[k.read:]
+		fresh := slices.Clone(k.words[k.read:])
 		i := slices.IndexFunc(fresh, func(w string) bool { return slices.Contains(want, w) })
 		if i >= 0 {
 			k.read += i + 1
