@@ -63,10 +63,11 @@ func open(t *testing.T, dial lockdown.DialFunc) *lockdown.Client {
 func TestVirtualPhone(t *testing.T) {
 	keys := lockdown.SharedKeys()
 	for _, tt := range []struct {
-		version string
-		dialog  bool
+		version     string
+		dialog, bag bool
 	}{
-		{"3.1.3", false}, {"6.1.3", false}, {"9.3.5", true}, {"12.5.7", true}, {"17.5", true}, {"26.1", true},
+		{"3.1.3", false, false}, {"6.1.3", false, true},
+		{"9.3.5", true, true}, {"12.5.7", true, true}, {"17.5", true, true}, {"26.1", true, true},
 	} {
 		t.Run(tt.version, func(t *testing.T) {
 			ctx := t.Context()
@@ -91,8 +92,8 @@ func TestVirtualPhone(t *testing.T) {
 			if err := c.StartSession(ctx, rec); !errors.Is(err, lockdown.ErrInvalidHostID) {
 				t.Fatalf("StartSession unpaired = %v, want ErrInvalidHostID", err)
 			}
-			if rec = pair(t, c, phone, rec, tt.dialog); len(rec.EscrowBag) == 0 {
-				t.Error("no escrow bag")
+			if rec = pair(t, c, phone, rec, tt.dialog); len(rec.EscrowBag) > 0 != tt.bag {
+				t.Errorf("escrow bag of %d bytes, want one: %v", len(rec.EscrowBag), tt.bag)
 			}
 			if err := c.ValidatePair(ctx, rec); err != nil {
 				t.Errorf("ValidatePair = %v", err)
@@ -105,7 +106,7 @@ func TestVirtualPhone(t *testing.T) {
 			if !c.Secure() {
 				t.Error("the session is not secure")
 			}
-			echo(t, c)
+			echo(t, c, tt.bag)
 			if err := c.StopSession(ctx); err != nil {
 				t.Errorf("StopSession = %v", err)
 			}
@@ -156,10 +157,10 @@ func pair(t *testing.T, c *lockdown.Client, phone *virtualphone.Phone, rec pairr
 }
 
 // echo sends something through a service started in the session.
-func echo(t *testing.T, c *lockdown.Client) {
+func echo(t *testing.T, c *lockdown.Client, escrow bool) {
 	t.Helper()
 	ctx := t.Context()
-	svc, err := c.StartService(ctx, virtualphone.ServiceEcho, true)
+	svc, err := c.StartService(ctx, virtualphone.ServiceEcho, escrow)
 	if err != nil {
 		t.Fatal(err)
 	}

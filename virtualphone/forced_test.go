@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -139,6 +140,33 @@ func TestHangUpAfterTrust(t *testing.T) {
 	p.Heal("Pair")
 	l = lockdownOf(h)
 	l.pair(c, "")
+}
+
+// TestOnRequest: a request is told when it comes, while it can still be made to
+// fail, and when it has been carried out.
+func TestOnRequest(t *testing.T) {
+	p := newPhone(t, Config{})
+	l := lockdownOf(dialPhone(t, plug(t, p)))
+	c := l.computer("H", "B")
+	told := make(chan string, 4)
+	p.OnRequest(func(request string, done bool) {
+		told <- fmt.Sprint(request, " ", done)
+		switch {
+		case request == "GetValue" && !done:
+			p.FailNext("GetValue", "ServiceLimit")
+		case request == "Pair" && done:
+			p.Unplug()
+		}
+	})
+	l.want("GetValue", nil, "ServiceLimit")
+	if a, err := l.try(map[string]any{"Request": "Pair", "PairRecord": c.record}); err == nil {
+		t.Errorf("an answer over a pulled cable: %v", a)
+	}
+	for _, want := range []string{"GetValue false", "GetValue true", "Pair false", "Pair true"} {
+		if got := <-told; got != want {
+			t.Errorf("told %q, want %q", got, want)
+		}
+	}
 }
 
 func TestRefusedTLS(t *testing.T) {

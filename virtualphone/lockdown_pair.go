@@ -67,6 +67,9 @@ func (d *dialogue) pair(m *request) (answer, error) {
 		return nil, errDialogPending
 	}
 	p.storeLocked(h)
+	if p.cfg.iOS() < 4 { // keybags came with its data protection
+		return nil, nil
+	}
 	return answer{"EscrowBag": random(escrowSize)}, nil
 }
 

@@ -49,6 +49,17 @@ func (p *Phone) lockdownd(ctx context.Context, c net.Conn) {
 	}
 }
 
+// OnRequest has f called with each request that lockdownd reads, on the goroutine
+// of its connection: before the request is carried out, when FailNext and the like
+// still reach it, and once more, done, before the answer goes out. f may unplug the
+// phone, but not Close it. nil ends it.
+func (p *Phone) OnRequest(f func(request string, done bool)) {
+	if f == nil {
+		f = func(string, bool) {}
+	}
+	p.onRequest.Store(&f)
+}
+
 // stream is what requests are read from and replies written to.
 func (d *dialogue) stream() (io.Reader, io.Writer) {
 	if d.secure != nil {
@@ -67,11 +78,14 @@ func (d *dialogue) turn() error {
 	if m.Request == "Pair" {
 		d.p.stats.pairRequests.Add(1)
 	}
+	told := *d.p.onRequest.Load()
+	told(m.Request, false)
 	f := d.p.forcedReply(m.Request)
-	if f.silent {
-		return nil
+	if f.silent || d.ctx.Err() != nil {
+		return d.ctx.Err()
 	}
 	a, err := d.answer(&m, f)
+	told(m.Request, true)
 	if a == nil {
 		a = answer{}
 	}

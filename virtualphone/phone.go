@@ -32,8 +32,9 @@ type Phone struct {
 	closed   bool
 	cable    atomic.Pointer[Cable] // nil while unplugged; written under plugMu
 
-	faults atomic.Pointer[Faults]
-	stats  counters
+	faults    atomic.Pointer[Faults]
+	onRequest atomic.Pointer[func(request string, done bool)] // never nil
+	stats     counters
 
 	policeMu   sync.Mutex // guards violations, notes
 	violations Violations
@@ -117,6 +118,7 @@ func New(cfg Config) (*Phone, error) {
 	}
 	p.armRestrictionLocked()
 	p.faults.Store(&cfg.Faults)
+	p.OnRequest(nil)
 	p.ports.fixed = make(map[uint16]Handler)
 	p.ports.once = make(map[uint16]Handler)
 	p.backup = p.newBackup()
