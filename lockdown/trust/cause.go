@@ -43,4 +43,6 @@ const (
 	nameEscrowLocked      = "EscrowLocked"
 	nameServiceLimit      = "ServiceLimit"
 	namePasscodeRequired  = "PasscodeRequired"
+	nameMissingPairRecord = "MissingPairRecord"
+	nameInvalidPairRecord = "InvalidPairRecord"
 )

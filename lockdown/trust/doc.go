@@ -18,9 +18,16 @@
 // # What is seen and what is inferred
 //
 // A phone tells little. That a dialog is up is seen (PairingDialogResponsePending);
-// that Trust was tapped and the passcode is still awaited is inferred from a
-// request_pair notification after which Pair is still pending; that the dialog is
-// gone is inferred from the time it has been up. The person is asked by one Ask
-// after the other only while the dialog is fresh: a dismissed dialog must not come
-// back for ever.
+// that it is gone is inferred from the time it has been up. The person is asked by
+// one Ask after the other only while the dialog is fresh: a dismissed dialog must
+// not come back for ever.
+//
+// That Trust was tapped and the passcode is still awaited is inferred, too: from a
+// request_pair notification after which Pair is still pending. Whether any phone
+// notifies that early is not known; those who watched one say that it notifies only
+// after the passcode. lockdownd answers the same before and after the tap, so such
+// a phone is in dialog-shown until it trusts us. The one other sign would be the
+// refusal PasscodeRequired.
+//
+// trusted is said only of a record that has opened a session.
 package trust

@@ -35,11 +35,13 @@ type Result struct {
 
 	// After Identify, Check and SetAside: what is on disk.
 	Record    bool // a record
-	Stranger  bool // which was made under another BUID
 	Untrusted bool // a record that the phone is still to forget
-	Unused    bool // the record is older in use than phones remember
 
-	// After Check and Save: the record has an escrow bag.
+	// After Check.
+	Stranger bool // the record was made under another BUID
+	Unused   bool // the record is older in use than phones remember
+
+	// After Check: the record has an escrow bag.
 	Escrow bool
 }
 

@@ -36,7 +36,6 @@ var (
 	phone     = Result{Class: "iPhone", Major: 17, Passcode: true}
 	noCode    = Result{Class: "iPhone", Major: 17}
 	withOurs  = Result{Class: "iPhone", Major: 17, Passcode: true, Record: true}
-	alien     = Result{Class: "iPhone", Major: 17, Passcode: true, Record: true, Stranger: true}
 	old       = Result{Class: "iPhone", Major: 6, Passcode: true}
 	fine      = Result{}
 	opened    = Result{Record: true, Escrow: true}
@@ -44,7 +43,8 @@ var (
 	gone      = Result{}
 	dialogUp  = Result{Cause: nameDialogPending}
 	lockedNow = Result{Cause: namePasswordProtected, Record: true}
-	stranger  = Result{Cause: nameInvalidHostID, Record: true}
+	unknown   = Result{Cause: nameInvalidHostID, Record: true}
+	alien     = Result{Cause: nameInvalidHostID, Record: true, Stranger: true}
 )
 
 func because(cause string) Result  { return Result{Cause: cause} }
@@ -68,7 +68,7 @@ func TestMachine(t *testing.T) {
 		{"first connection", Config{}, asked(phone,
 			heard(RequestPair, DialogShown, ""),
 			did(Pair, fine, DialogShown, ""),
-			did(Save, opened, Trusted, ""),
+			did(Save, fine, DialogShown, ""),
 			did(Check, opened, Trusted, ""),
 			did(Check, opened, Trusted, ""), // five minutes later
 		)},
@@ -77,7 +77,8 @@ func TestMachine(t *testing.T) {
 			did(Pair, dialogUp, PasscodeAwaited, ""),
 			heard(RequestPair, PasscodeAwaited, ""),
 			did(Pair, fine, PasscodeAwaited, ""),
-			did(Save, opened, Trusted, ""),
+			did(Save, fine, PasscodeAwaited, ""),
+			did(Check, opened, Trusted, ""),
 		)},
 		{"an answer that the phone does not accept", Config{}, asked(noCode,
 			heard(RequestPair, DialogShown, ""),
@@ -85,7 +86,8 @@ func TestMachine(t *testing.T) {
 			did(Pair, because("SavePairRecordFailed"), AnswerNotAccepted, "SavePairRecordFailed"),
 			heard(RequestPair, AnswerNotAccepted, "SavePairRecordFailed"),
 			did(Pair, fine, AnswerNotAccepted, "SavePairRecordFailed"),
-			did(Save, opened, Trusted, ""),
+			did(Save, fine, AnswerNotAccepted, "SavePairRecordFailed"),
+			did(Check, opened, Trusted, ""),
 		)},
 		{"Don't Trust, told by a poll; the phone is not bothered again", Config{}, asked(phone,
 			did(Pair, because(nameUserDenied), Denied, nameUserDenied),
@@ -114,7 +116,7 @@ func TestMachine(t *testing.T) {
 		}},
 		{"forgotten while away", Config{}, []step{
 			did(Identify, withOurs, Connecting, ""),
-			did(Check, stranger, ForgottenByPhone, nameInvalidHostID),
+			did(Check, unknown, ForgottenByPhone, nameInvalidHostID),
 			did(SetAside, gone, ForgottenByPhone, nameInvalidHostID),
 			did(Listen, fine, ForgottenByPhone, nameInvalidHostID),
 			did(Pair, dialogUp, DialogShown, nameInvalidHostID),
@@ -122,14 +124,14 @@ func TestMachine(t *testing.T) {
 		{"forgotten while plugged in", Config{}, []step{
 			did(Identify, withOurs, Connecting, ""),
 			did(Check, opened, Trusted, ""),
-			did(Check, stranger, ForgottenByPhone, nameInvalidHostID),
+			did(Check, unknown, ForgottenByPhone, nameInvalidHostID),
 			did(SetAside, gone, ForgottenByPhone, nameInvalidHostID),
 		}},
 		{"forgotten while plugged in, noticed after a client", Config{}, []step{
 			did(Identify, withOurs, Connecting, ""),
 			did(Check, opened, Trusted, ""),
 			after(time.Minute, heard(ClientsGone, Trusted, "")),
-			after(1, did(Check, stranger, ForgottenByPhone, nameInvalidHostID)),
+			after(1, did(Check, unknown, ForgottenByPhone, nameInvalidHostID)),
 			did(SetAside, gone, ForgottenByPhone, nameInvalidHostID),
 		}},
 		{"clients that come and go every second", Config{}, []step{
@@ -154,7 +156,7 @@ func TestMachine(t *testing.T) {
 		}},
 		{"forgotten, policy ask", Config{Policy: Ask}, []step{
 			did(Identify, withOurs, Connecting, ""),
-			did(Check, stranger, ForgottenByPhone, nameInvalidHostID),
+			did(Check, unknown, ForgottenByPhone, nameInvalidHostID),
 			did(SetAside, gone, ForgottenByPhone, nameInvalidHostID),
 			after(time.Hour, did(Rest, fine, ForgottenByPhone, nameInvalidHostID)),
 			heard(Told, ForgottenByPhone, nameInvalidHostID),
@@ -162,15 +164,15 @@ func TestMachine(t *testing.T) {
 			did(Pair, dialogUp, DialogShown, nameInvalidHostID),
 		}},
 		{"a record of another computer that the phone refuses", Config{}, []step{
-			did(Identify, alien, Connecting, ""),
-			did(Check, stranger, BUIDMismatch, CauseBUID),
+			did(Identify, withOurs, Connecting, ""),
+			did(Check, alien, BUIDMismatch, CauseBUID),
 			did(SetAside, gone, BUIDMismatch, CauseBUID),
 			did(Listen, fine, BUIDMismatch, CauseBUID),
 			did(Pair, dialogUp, DialogShown, CauseBUID),
 		}},
 		{"a record of another BUID that does", Config{}, []step{
-			did(Identify, alien, Connecting, ""),
-			did(Check, opened, Trusted, ""),
+			did(Identify, withOurs, Connecting, ""),
+			did(Check, Result{Record: true, Stranger: true}, Trusted, ""),
 		}},
 		{"TLS fails once", Config{}, []step{
 			did(Identify, withOurs, Connecting, ""),
@@ -196,7 +198,8 @@ func TestMachine(t *testing.T) {
 			heard(RequestPair, DialogShown, ""),
 			did(Pair, fine, DialogShown, ""),
 			did(Save, because(CauseDisk), RecordBroken, CauseDisk),
-			did(Save, opened, Trusted, ""),
+			did(Save, fine, RecordBroken, CauseDisk),
+			did(Check, opened, Trusted, ""),
 		)},
 		{"the dialog is never answered", Config{}, asked(phone,
 			after(6*time.Minute, did(Pair, dialogUp, DialogGone, CauseTimedOut)),
@@ -207,7 +210,8 @@ func TestMachine(t *testing.T) {
 			after(time.Hour, did(Rest, fine, DialogGone, CauseTimedOut)),
 			heard(RequestPair, DialogGone, CauseTimedOut),
 			did(Pair, fine, DialogGone, CauseTimedOut),
-			did(Save, opened, Trusted, ""),
+			did(Save, fine, DialogGone, CauseTimedOut),
+			did(Check, opened, Trusted, ""),
 		)},
 		{"policy ask", Config{Policy: Ask}, []step{
 			did(Identify, phone, NotAsked, CausePolicyAsk),
@@ -233,7 +237,7 @@ func TestMachine(t *testing.T) {
 			policy(Auto, NotAsked, CausePolicyAsk),
 			did(Pair, fine, NotAsked, CausePolicyAsk),
 			policy(Never, NotAsked, CausePolicyAsk), // what is paired is saved
-			did(Save, opened, Trusted, ""),
+			did(Save, fine, NotAsked, CausePolicyAsk),
 			did(Check, opened, Trusted, ""),
 			after(time.Hour, did(Rest, fine, Trusted, "")),
 			policy(Auto, Trusted, ""),
@@ -281,14 +285,16 @@ func TestMachine(t *testing.T) {
 			heard(RequestPair, DialogShown, ""),
 			heard(ClientsGone, DialogShown, ""),
 			did(Pair, fine, DialogShown, ""),
-			did(Save, opened, Trusted, ""),
+			did(Save, fine, DialogShown, ""),
+			did(Check, opened, Trusted, ""),
 		)},
 		{"a client that never ends", Config{}, asked(phone,
 			heard(ClientsHere, DialogShown, ""),
 			heard(ClientMissed, DialogShown, ""),
 			heard(RequestPair, DialogShown, ""),
 			did(Pair, fine, DialogShown, ""), // a minute later
-			did(Save, opened, Trusted, ""),
+			did(Save, fine, DialogShown, ""),
+			did(Check, opened, Trusted, ""),
 		)},
 		{"a client unpairs", Config{}, []step{
 			did(Identify, withOurs, Connecting, ""),
@@ -314,7 +320,7 @@ func TestMachine(t *testing.T) {
 		{"iOS 6 has no dialog", Config{}, []step{
 			did(Identify, old, Connecting, ""),
 			did(Pair, fine, Connecting, ""),
-			did(Save, bagless, Trusted, ""),
+			did(Save, fine, Connecting, ""),
 			did(Check, bagless, Trusted, ""),
 		}},
 		{"restore mode", Config{}, []step{
@@ -358,12 +364,12 @@ func TestMachine(t *testing.T) {
 			did(Identify, phone, Connecting, ""),
 			did(Listen, because(namePasswordProtected), Connecting, ""),
 			did(Pair, fine, Connecting, ""),
-			did(Save, bagless, Trusted, ""),
+			did(Save, fine, Connecting, ""),
 			did(Check, bagless, Trusted, ""),
 			did(Pair, because(namePasswordProtected), Trusted, ""),
 			did(Check, bagless, Trusted, ""),
 			did(Pair, fine, Trusted, ""),
-			did(Save, opened, Trusted, ""),
+			did(Save, fine, Trusted, ""),
 			did(Check, opened, Trusted, ""),
 		}},
 		{"prohibited over this connection", Config{}, []step{

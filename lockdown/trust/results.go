@@ -28,27 +28,27 @@ func (m *Machine) identified(now time.Time, r Result) {
 	m.disk(r)
 	switch {
 	case r.Cause != "":
-		m.unreachable(now, r.Cause)
+		if !m.mishap(now, r.Cause, Identify) {
+			m.unreachable(now, r.Cause)
+		}
 		return
 	case r.Restoring:
+		m.known = false
 		m.set(RestoreMode, "")
 		m.rest()
 		return
 	}
 	m.known, m.class, m.major, m.passcode = true, r.Class, r.Major, r.Passcode
-	m.begin(now, r)
+	m.begin(now)
 }
 
 // begin decides what to do with a phone that answers.
-func (m *Machine) begin(now time.Time, r Result) {
+func (m *Machine) begin(now time.Time) {
 	switch {
 	case m.untrusted:
 		m.next(Unpair, now)
-	case m.record && r.Stranger:
-		m.why = CauseBUID
-		m.next(Check, now) // it may do nevertheless
 	case m.record:
-		m.next(Check, now)
+		m.next(Check, now) // one of another computer may do, too
 	default:
 		m.ask(now)
 	}
@@ -126,6 +126,12 @@ func (m *Machine) mishap(now time.Time, cause string, d Deed) bool {
 	case nameServiceLimit:
 		m.set(ServiceLimit, cause)
 		m.later(d, now, slow)
+	case nameProhibited:
+		m.set(PairingProhibited, cause)
+		m.later(d, now, slow)
+	case nameMCProtected, nameMCChallenge, nameMCFailed:
+		m.set(SupervisedChallenge, cause)
+		m.later(d, now, slow)
 	case CauseDisk:
 		m.set(RecordBroken, cause)
 		m.later(d, now, slow)
@@ -156,7 +162,7 @@ func (m *Machine) checked(now time.Time, r Result) {
 		m.later(Check, now, unlocked)
 	case nameInvalidHostID:
 		switch {
-		case m.why == CauseBUID:
+		case r.Stranger:
 			m.set(BUIDMismatch, CauseBUID)
 		case r.Unused:
 			m.set(ForgottenByPhone, CauseUnused)
@@ -171,7 +177,7 @@ func (m *Machine) checked(now time.Time, r Result) {
 		}
 		m.set(RecordBroken, r.Cause)
 		m.next(SetAside, now)
-	case CauseDeviceKey, CauseIncomplete, CauseUnreadable:
+	case CauseDeviceKey, CauseIncomplete, CauseUnreadable, nameMissingPairRecord, nameInvalidPairRecord:
 		m.set(RecordBroken, r.Cause)
 		m.next(SetAside, now)
 	default:
@@ -242,12 +248,6 @@ func (m *Machine) paired(now time.Time, r Result) {
 		m.set(Denied, r.Cause)
 		m.dialog, m.taps = time.Time{}, 0
 		m.rest()
-	case nameProhibited:
-		m.set(PairingProhibited, r.Cause)
-		m.later(Pair, now, slow)
-	case nameMCProtected, nameMCChallenge, nameMCFailed:
-		m.set(SupervisedChallenge, r.Cause)
-		m.later(Pair, now, slow)
 	default:
 		if !m.mishap(now, r.Cause, Pair) {
 			m.set(AnswerNotAccepted, r.Cause)
@@ -292,9 +292,8 @@ func (m *Machine) saved(now time.Time, r Result) {
 		m.mishap(now, CauseDisk, Save)
 		return
 	}
-	m.record, m.escrow = true, r.Escrow
-	m.trusted(now)
-	m.next(Check, now) // see whether it opens the phone
+	m.record = true
+	m.next(Check, now) // it is trust if it opens the phone
 }
 
 func (m *Machine) unpaired(now time.Time, r Result) {
@@ -303,7 +302,7 @@ func (m *Machine) unpaired(now time.Time, r Result) {
 		m.untrusted = false
 		m.set(NotAsked, CauseUnpairedHere)
 		if m.told || m.record {
-			m.begin(now, Result{})
+			m.begin(now)
 			return
 		}
 		m.rest()
