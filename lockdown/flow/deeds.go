@@ -212,25 +212,14 @@ func (f *Flow) hear(ctx context.Context, n *lockdown.Notifier) {
 	}
 }
 
-// pair asks to be trusted, with one record for all attempts.
+// pair asks to be trusted.
 func (f *Flow) pair(ctx context.Context) error {
 	err := f.with(ctx, func(c *lockdown.Client) error {
-		if f.offer == nil {
-			buid, err := f.cfg.Records.BUID()
-			if err != nil {
-				return fmt.Errorf("%w: %w", errDisk, err)
-			}
-			keys, err := f.cfg.Keys.Take(ctx)
-			if err != nil {
-				return err
-			}
-			offer, err := c.NewRecord(ctx, keys, buid)
-			if err != nil {
-				return err
-			}
-			f.offer = &offer
+		offer, err := f.offered(ctx, c)
+		if err != nil {
+			return err
 		}
-		made, err := f.propose(ctx, c)
+		made, err := f.propose(ctx, c, offer)
 		if err == nil {
 			f.made = &made
 		}
@@ -242,13 +231,37 @@ func (f *Flow) pair(ctx context.Context) error {
 	return err
 }
 
+// offered is the record to pair with: the one in use, which then lacks an escrow
+// bag, or a new one, the same for all attempts.
+func (f *Flow) offered(ctx context.Context, c *lockdown.Client) (pairrecord.Record, error) {
+	if rec, err := f.cfg.Records.Record(f.cfg.UDID); err == nil {
+		return rec, nil
+	}
+	if f.offer != nil {
+		return *f.offer, nil
+	}
+	buid, err := f.cfg.Records.BUID()
+	if err != nil {
+		return pairrecord.Record{}, fmt.Errorf("%w: %w", errDisk, err)
+	}
+	keys, err := f.cfg.Keys.Take(ctx)
+	if err != nil {
+		return pairrecord.Record{}, err
+	}
+	offer, err := c.NewRecord(ctx, keys, buid)
+	if err == nil {
+		f.offer = &offer
+	}
+	return offer, err
+}
+
 // propose is one attempt. A supervised phone is answered if we can.
-func (f *Flow) propose(ctx context.Context, c *lockdown.Client) (pairrecord.Record, error) {
+func (f *Flow) propose(ctx context.Context, c *lockdown.Client, offer pairrecord.Record) (pairrecord.Record, error) {
 	sup := f.cfg.Supervisor
 	if sup == nil {
-		return c.Pair(ctx, *f.offer, lockdown.PairOptions{})
+		return c.Pair(ctx, offer, lockdown.PairOptions{})
 	}
-	made, err := c.Pair(ctx, *f.offer, lockdown.PairOptions{SupervisorCertificate: sup.Certificate()})
+	made, err := c.Pair(ctx, offer, lockdown.PairOptions{SupervisorCertificate: sup.Certificate()})
 	var refusal *lockdown.Error
 	if !errors.Is(err, lockdown.ErrMCChallengeRequired) || !errors.As(err, &refusal) {
 		return made, err
@@ -257,20 +270,18 @@ func (f *Flow) propose(ctx context.Context, c *lockdown.Client) (pairrecord.Reco
 	if err != nil {
 		return made, err
 	}
-	return c.Pair(ctx, *f.offer, lockdown.PairOptions{ChallengeResponse: answer})
+	return c.Pair(ctx, offer, lockdown.PairOptions{ChallengeResponse: answer})
 }
 
 // save writes the new record, unless there is one already that is as good: what
 // a client has saved meanwhile is the truth, and a record without an escrow bag
 // never takes the place of one with it.
 func (f *Flow) save() trust.Result {
-	r := trust.Result{Record: true, Escrow: len(f.made.EscrowBag) > 0}
 	rec, err := f.cfg.Records.Record(f.cfg.UDID)
-	if err == nil && (len(rec.EscrowBag) > 0 || !r.Escrow) {
-		f.log.Info("a client's pair record stays")
-		r.Escrow = len(rec.EscrowBag) > 0
+	if err == nil && (len(rec.EscrowBag) > 0 || len(f.made.EscrowBag) == 0) {
+		f.log.Info("the pair record that is there stays")
 		f.offer, f.made = nil, nil
-		return r
+		return trust.Result{}
 	}
 	data, err := f.made.Marshal()
 	if err == nil {
@@ -284,7 +295,7 @@ func (f *Flow) save() trust.Result {
 	if f.cfg.Paired != nil {
 		f.cfg.Paired()
 	}
-	return r
+	return trust.Result{}
 }
 
 // unpair tells the phone to forget the record that was taken out of use.

@@ -163,8 +163,9 @@ func (f *Flow) Run(ctx context.Context) {
 			f.open(ctx, l)
 		}
 		f.report()
-		if !f.machine.Listens() {
+		if f.notifier != nil && !f.machine.Listens() {
 			f.deafen()
+			f.machine.Hear(time.Now(), trust.ProxyLost)
 		}
 		deed, at := f.machine.Next(time.Now())
 		if deed == trust.Rest {
@@ -203,8 +204,12 @@ func (f *Flow) open(ctx context.Context, l letter) {
 // keep is the longest pause over which the connection to lockdownd is kept.
 const keep = 20 * time.Second
 
-// rest waits until at, or for a letter.
+// rest waits until at, or for a letter. While the end of an unused pairing draws
+// nearer it waits a day at most.
 func (f *Flow) rest(ctx context.Context, at time.Time) {
+	if at.IsZero() && f.status.Expires != nil {
+		at = time.Now().Add(24 * time.Hour)
+	}
 	var due <-chan time.Time
 	if !at.IsZero() {
 		t := time.NewTimer(time.Until(at))
@@ -226,8 +231,8 @@ func (f *Flow) report() {
 	s := f.status
 	s.State, s.Cause = f.machine.State()
 	s.Expires = f.expires()
-	if s.State == trust.Disabled && s.Expires != nil && *s.Expires <= expiringDays {
-		s.State = trust.Expiring
+	if (s.State == trust.Disabled || s.State == trust.Trusted) && s.Expires != nil && *s.Expires <= expiringDays {
+		s.State = trust.Expiring // nothing of ours uses it
 	}
 	if f.told && same(s, f.status) {
 		return

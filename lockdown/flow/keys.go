@@ -10,6 +10,8 @@ import (
 // Keys makes private keys ahead of need: one pair is ready, or being made, from
 // the first call of Prepare on. The zero value is usable.
 type Keys struct {
+	maker func() (*lockdown.Keys, error) // nil: lockdown.NewKeys
+
 	mu   sync.Mutex
 	next chan made // capacity 1; nil while nobody needs any
 	wg   sync.WaitGroup
@@ -29,10 +31,13 @@ func (k *Keys) Prepare() {
 
 func (k *Keys) prepareLocked() chan made {
 	if k.next == nil {
-		next := make(chan made, 1)
+		next, maker := make(chan made, 1), k.maker
+		if maker == nil {
+			maker = lockdown.NewKeys
+		}
 		k.next = next
 		k.wg.Go(func() { // Wait waits
-			keys, err := lockdown.NewKeys()
+			keys, err := maker()
 			next <- made{keys, err}
 		})
 	}
