@@ -10,6 +10,7 @@ BASHCOMPDIR  ?= $(PREFIX)/share/bash-completion/completions
 ZSHCOMPDIR   ?= $(PREFIX)/share/zsh/site-functions
 FISHCOMPDIR  ?= $(PREFIX)/share/fish/vendor_completions.d
 MANDIR       ?= $(PREFIX)/share/man
+HARDWARE_FLAGS ?=
 GOTEST_FLAGS ?= -race -shuffle=on -count=1 -timeout 20m
 FUZZTIME     ?= 5m
 BENCH        ?= all
@@ -30,7 +31,7 @@ BUILD   := -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
 ## help: list the targets
 help:
-	@sed -n 's/^## //p' $(MAKEFILE_LIST) | awk -F': ' '{ printf "  %-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^## //p' $(MAKEFILE_LIST) | awk -F': ' '{ printf "  %-14s %s\n", $$1, $$2 }'
 
 ## demo: set up, then tell the story of a virtual iPhone with real tools
 demo: setup
@@ -48,6 +49,12 @@ test: setup lint test-race test-plain test-vm test-clean
 ## build: build the daemon, muxctl and the virtual phone's remote control into bin/
 build:
 	$(GO) build $(BUILD) -o bin/ ./cmd/...
+
+## hardware-check: set up, then check a real iPhone with your help; HARDWARE_FLAGS
+hardware-check:
+	@./.ci/setup hardware
+	@$(GO) build $(BUILD) -o bin/hardware/ ./cmd/usbmuxd ./e2e/hardware
+	@[ "$$(id -u)" = 0 ] || sudo=sudo; $$sudo bin/hardware/hardware $(HARDWARE_FLAGS)
 
 ## setup: install the packages that demo and test need
 setup:
@@ -167,4 +174,4 @@ uninstall:
 clean:
 	rm -rf bin dist cover.out
 
-.PHONY: help demo recording test e2e e2e-short vm-image build setup test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench bench-go fuzz cover install uninstall clean
+.PHONY: help hardware-check demo recording test e2e e2e-short vm-image build setup test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench bench-go fuzz cover install uninstall clean

@@ -19,6 +19,7 @@ type Observed struct {
 	Acks        uint64 `json:"acks"`         // packets that acknowledged something new
 	BareAcks    uint64 `json:"bare_acks"`    // of them without data
 	IdleAcks    uint64 `json:"idle_acks"`    // packets without data that acknowledged nothing new
+	AckedBytes  uint64 `json:"acked_bytes"`  // in all
 	LargestAck  uint32 `json:"largest_ack"`  // bytes acknowledged at once
 	LargestOpen uint32 `json:"largest_open"` // bytes on their way to the phone at once
 
@@ -58,6 +59,7 @@ func (o *Observed) segmentIn(g segment, length, n int, acked uint32) {
 	switch {
 	case acked > 0:
 		o.Acks++
+		o.AckedBytes += uint64(acked)
 		o.LargestAck = max(o.LargestAck, acked)
 		if n == 0 {
 			o.BareAcks++

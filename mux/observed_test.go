@@ -53,7 +53,7 @@ func TestObserved(t *testing.T) {
 	if o.LargestOpen < mux.MaxPayload || o.LargestOpen > window {
 		t.Errorf("want between a segment and a window open at once, got %d", o.LargestOpen)
 	}
-	if o.LargestAck == 0 || o.LargestAck > o.LargestOpen || o.BareAcks == 0 || o.BareAcks > o.Acks || o.Acks > o.PacketsIn {
+	if o.LargestAck == 0 || o.LargestAck > o.LargestOpen || o.BareAcks == 0 || o.BareAcks > o.Acks || o.Acks > o.PacketsIn || o.AckedBytes < 1<<20 {
 		t.Errorf("acks that cannot be: %+v", o)
 	}
 	if o.SegmentsIn < 1<<20/largest || o.SegmentsIn >= o.PacketsIn || o.PacketsOut < 1<<20/mux.MaxPayload {
