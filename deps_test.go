@@ -44,6 +44,7 @@ var arrows = map[string]struct {
 	"e2e/bench/guest":      {[]string{"e2e/bench/result", "hotplug", "usb", "virtualphone", "virtualphone/"}, "phone and client; the null daemon is a USB pipe and little else"},
 	"e2e/bench/result":     {nil, "what both of them know"},
 	"e2e/hardware":         {[]string{"hotplug", "usb", "mux", "lockdown", "lockdown/trust", "pairrecord", "plist", "socket/client", "control", "control/model", "control/redact"}, "a client, and the daemon's other users' tool box"},
+	"e2e/dropin":           {nil, "tests only"},
 	"e2e/guest":            {nil, "tests only"},
 	"e2e/vm":               {nil, "runs any program in a machine of its own"},
 	"e2e/vm/vmrun":         {[]string{"e2e/vm"}, "a machine by hand"},
