@@ -25,7 +25,7 @@ var arrows = map[string]struct {
 	"lockdown":             {[]string{"pairrecord", "plist"}, "speaks property lists, makes records"},
 	"lockdown/flow":        {[]string{"lockdown", "lockdown/trust", "pairrecord", "plist"}, "drives the machine with the dialogue and the records"},
 	"lockdown/trust":       {nil, "a state machine without I/O"},
-	"control":              {[]string{"access", "lockdown/trust", "control/"}, "API, server, client; knows the daemon as an interface"},
+	"control":              {[]string{"access", "lockdown/trust", "socket/address", "control/"}, "API, server, client; knows the daemon as an interface"},
 	"control/explain":      {[]string{"lockdown/trust"}, "texts"},
 	"control/model":        {nil, "names of models"},
 	"control/redact":       {nil, "takes secrets out of texts"},

@@ -15,17 +15,33 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"gomuxd/socket/address"
 )
 
 // DefaultSocket is where the daemon serves the control API.
 const DefaultSocket = "/run/usbmuxd.control"
 
+// Suffix is what the name of a daemon's control socket has more than that of its
+// first Unix socket, if it is told nothing else.
+const Suffix = ".control"
+
 // SocketEnv is the environment variable that names another socket.
 const SocketEnv = "USBMUXD_CONTROL"
 
-// SocketPath returns the path of the control socket: that of SocketEnv, or
+// SocketPath returns the path of the control socket of the daemon that serves a
+// usbmuxd address: that of SocketEnv, or the one beside the Unix socket, or
 // DefaultSocket.
-func SocketPath() string { return cmp.Or(os.Getenv(SocketEnv), DefaultSocket) }
+func SocketPath(usbmuxd string) string {
+	beside := ""
+	if network, path, err := address.Parse(usbmuxd); err == nil && network == "unix" {
+		if rest, ok := strings.CutPrefix(path, "/var/run/"); ok {
+			path = "/run/" + rest // the same directory, by its name of today
+		}
+		beside = path + Suffix
+	}
+	return cmp.Or(os.Getenv(SocketEnv), beside, DefaultSocket)
+}
 
 // maxReply is the longest reply that a client takes, in bytes.
 const maxReply = 16 << 20

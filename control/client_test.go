@@ -90,13 +90,18 @@ func TestNoDaemon(t *testing.T) {
 }
 
 func TestSocketPath(t *testing.T) {
-	t.Setenv(SocketEnv, "")
-	if got := SocketPath(); got != DefaultSocket {
-		t.Errorf("SocketPath = %q, want %q", got, DefaultSocket)
-	}
-	t.Setenv(SocketEnv, "/tmp/x")
-	if got := SocketPath(); got != "/tmp/x" {
-		t.Errorf("SocketPath = %q, want /tmp/x", got)
+	for _, tt := range []struct{ env, usbmuxd, want string }{
+		{"", "/var/run/usbmuxd", DefaultSocket},
+		{"", "UNIX:/run/usbmuxd", DefaultSocket},
+		{"", "UNIX:/tmp/mux/usbmuxd", "/tmp/mux/usbmuxd.control"},
+		{"", "localhost:27015", DefaultSocket},
+		{"", "", DefaultSocket},
+		{"/tmp/x", "/tmp/mux/usbmuxd", "/tmp/x"},
+	} {
+		t.Setenv(SocketEnv, tt.env)
+		if got := SocketPath(tt.usbmuxd); got != tt.want {
+			t.Errorf("SocketPath(%q) with %q = %q, want %q", tt.usbmuxd, tt.env, got, tt.want)
+		}
 	}
 }
 

@@ -64,6 +64,6 @@ a bug report, from which UDIDs, names and addresses are taken out.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&report, "report", "", "also write a file for a bug report")
+	cmd.Flags().StringVar(&report, "report", "", "also write `FILE` for a bug report")
 	return cmd
 }

@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"gomuxd/control"
@@ -181,8 +180,6 @@ func (a *app) run(ctx context.Context, args []string) int {
 	return exitCode(err)
 }
 
-const boolNoise = "[=true|false]"
-
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "muxctl",
@@ -193,17 +190,7 @@ device does not work.
 
 A device is named by its UDID, the beginning of it (four characters or more),
 its name, or the port it is in. Reading needs no rights; asking for trust,
-ending it and pair records need root or membership of the group usbmux.
-
-Exit codes:
-  0  done
-  1  failed, or doctor found a problem, or explain nothing
-  2  wrong usage
-  3  no daemon answers
-  4  no such device or record
-  5  not permitted
-  6  refused by the person at the phone, or by the phone
-  7  timed out waiting`,
+ending it and pair records need root or membership of the group usbmux.`,
 		Example: `  muxctl list
   muxctl trust
   muxctl status "Anna's iPhone"
@@ -218,26 +205,18 @@ Exit codes:
 			return &usageError{errors.New("no command given")}
 		},
 	}
-	// pflag writes what booleans may be set to, which only its users care for.
-	cobra.AddTemplateFunc("options", func(f *pflag.FlagSet) string {
-		return strings.TrimRight(strings.ReplaceAll(f.FlagUsages(), boolNoise, strings.Repeat(" ", len(boolNoise))), " \n")
-	})
-	usage := root.UsageTemplate()
-	for _, which := range []string{"LocalFlags", "InheritedFlags"} {
-		usage = strings.ReplaceAll(usage, "."+which+".FlagUsages | trimTrailingWhitespaces", "options ."+which)
-	}
-	root.SetUsageTemplate(usage)
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { a.help(cmd) })
 	root.SetVersionTemplate("muxctl {{.Version}}\n")
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.control, "control", "", "control socket; default $"+control.SocketEnv+", then "+control.DefaultSocket)
-	flags.StringVar(&a.address, "socket", "", "usbmuxd socket: path or host:port; default $"+client.AddressEnv+", then "+client.DefaultAddress)
+	flags.StringVar(&a.control, "control", "", "control socket at `PATH`; default $"+control.SocketEnv+", then that of the usbmuxd socket with "+control.Suffix+" at its end")
+	flags.StringVar(&a.address, "socket", "", "usbmuxd socket at `ADDRESS`, a path or host:port; default $"+client.AddressEnv+", then "+client.DefaultAddress)
 	flags.BoolVar(&a.json, "json", false, "print JSON, for programs")
 	flags.BoolVar(&a.noColor, "no-color", false, "print without colour, as with NO_COLOR")
-	root.AddCommand(a.listCommand(), a.statusCommand(), a.trustCommand(), a.untrustCommand(), a.watchCommand(),
-		a.recordsCommand(), a.doctorCommand(), a.explainCommand(), a.completionCommand())
+	root.AddCommand(a.listCommand(), a.statusCommand(), a.trustCommand(), a.doctorCommand(), a.explainCommand(),
+		a.untrustCommand(), a.watchCommand(), a.recordsCommand(), a.completionCommand())
 	return root
 }
 
@@ -254,5 +233,5 @@ func (a *app) usbmuxd(ctx context.Context) (usbmuxd, error) {
 }
 
 func (a *app) controlPath() string {
-	return cmp.Or(a.control, a.env(control.SocketEnv), control.DefaultSocket)
+	return cmp.Or(a.control, control.SocketPath(client.Address(a.address)))
 }

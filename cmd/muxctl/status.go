@@ -14,7 +14,7 @@ import (
 func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status [DEVICE]",
-		Short: "Show all about a device: facts, trust, the reason and the next step",
+		Short: "Show all about a device: facts, trust, the next step",
 		Long: `Status shows what is known of one device, or of all that are plugged in. With
 --json it prints one device, or without DEVICE an array.`,
 		Example: `  muxctl status

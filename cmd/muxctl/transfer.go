@@ -79,9 +79,9 @@ needs the control socket, or means the devices that are plugged in.`,
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&all, "all", false, "all pair records of this computer")
-	flags.StringVarP(&output, "output", "o", "", "file to write, - for standard output; default UDID.pairrecord.age")
-	flags.StringArrayVarP(&k.recipients, "recipient", "r", nil, "age public key to seal for (age1...); may be repeated")
-	flags.StringVar(&k.passphraseFile, "passphrase-file", "", "seal with the passphrase in the first line of a file, - for standard input; default: ask")
+	flags.StringVarP(&output, "output", "o", "", "write `FILE`, - for standard output; default UDID.pairrecord.age")
+	flags.StringArrayVarP(&k.recipients, "recipient", "r", nil, "seal for the age public `KEY` (age1...); may be repeated")
+	flags.StringVar(&k.passphraseFile, "passphrase-file", "", "seal with the passphrase in the first line of `FILE`, - for standard input; default: ask")
 	flags.BoolVar(&force, "force", false, "overwrite the file")
 	return cmd
 }
@@ -231,8 +231,8 @@ a device may not accept them; import says so and goes on.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringArrayVarP(&k.identities, "identity", "i", nil, "file with an age secret key; may be repeated")
-	flags.StringVar(&k.passphraseFile, "passphrase-file", "", "file whose first line is the passphrase, - for standard input; default: ask")
+	flags.StringArrayVarP(&k.identities, "identity", "i", nil, "unseal with the age secret key in `FILE`; may be repeated")
+	flags.StringVar(&k.passphraseFile, "passphrase-file", "", "unseal with the passphrase in the first line of `FILE`, - for standard input; default: ask")
 	flags.BoolVar(&force, "force", false, "overwrite what is fuller, or of another pairing; take what looks broken")
 	return cmd
 }

@@ -79,7 +79,7 @@ was over.`,
 		},
 	}
 	cmd.Flags().BoolVar(&touch, "touch", false, "renew the time of last use; ask nothing")
-	cmd.Flags().DurationVar(&timeout, "timeout", 0, "give up after this long, such as 2m; default without end")
+	cmd.Flags().DurationVar(&timeout, "timeout", 0, "give up after `DURATION`, such as 2m; default never")
 	return cmd
 }
 

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"gomuxd/access"
+	"gomuxd/control"
 	"gomuxd/hotplug"
 	"gomuxd/lockdown/trust"
 	"gomuxd/pairrecord"
@@ -152,7 +153,7 @@ func (s *settings) controlSocket() (path string, asked bool) {
 	case "":
 		for _, l := range s.Listen {
 			if path, ok := socket.UnixPath(l); ok {
-				return path + ".control", false
+				return path + control.Suffix, false
 			}
 		}
 		return "", false

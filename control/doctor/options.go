@@ -22,7 +22,7 @@ type Options struct {
 	LibRoot  string // "/usr/lib"
 
 	Socket    string // a path or host:port; default $USBMUXD_SOCKET_ADDRESS, then /var/run/usbmuxd
-	Control   string // default control.SocketPath()
+	Control   string // default control.SocketPath(Socket)
 	RecordDir string // default the daemon's, then /var/lib/lockdown
 
 	Now     time.Time     // default time.Now()
@@ -43,7 +43,7 @@ func (o *Options) validate() {
 	o.EtcRoot = cmp.Or(o.EtcRoot, "/etc")
 	o.LibRoot = cmp.Or(o.LibRoot, "/usr/lib")
 	o.Socket = client.Address(o.Socket)
-	o.Control = cmp.Or(o.Control, control.SocketPath())
+	o.Control = cmp.Or(o.Control, control.SocketPath(o.Socket))
 	o.Timeout = cmp.Or(o.Timeout, defaultTimeout)
 	if o.Now.IsZero() {
 		o.Now = time.Now()
