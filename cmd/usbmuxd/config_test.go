@@ -38,6 +38,10 @@ func TestBrokenConfig(t *testing.T) {
 		{"bad rule", "[usb]\ndeny = ['05ac:12a8', 'phone']\n", `conf:2: usb.deny rule "phone"`},
 		{"bad policy", "[trust]\npolicy = 'maybe'\n", `conf:2: trust.policy wants auto, ask or never, got "maybe"`},
 		{"bad profile", "[access]\nprofile = 'lax'\n", `conf:2: access.profile wants default or strict, got "lax"`},
+		{"socket for no device", "[[socket]]\nlisten = '/run/one'\n", "conf:1: socket wants devices"},
+		{"socket nowhere", "[[socket]]\nlisten = '127.0.0.1:7'\ndevices = ['port:1-1']\n", "conf:1: socket wants listen, the path of a Unix socket"},
+		{"socket for a name", "[[socket]]\nlisten = '/run/one'\ndevices = ['my phone']\n", "conf:1: socket wants UDIDs or"},
+		{"socket's odd mode", "[[socket]]\nlisten = '/run/one'\ndevices = ['port:1-1']\nmode = 'rw'\n", `conf:1: socket wants a mode like "0660", got "rw"`},
 		{"bad access rule", "[[access.rule]]\nmay = ['fly']\n", "conf:1: access.rule "},
 		{"bad UDID", "[device.\"../x\"]\nmode = 1\n", "conf:1: device.../x "},
 		{"bad mode of a device", device + "mode = 9\n", "conf:2: device.00008110-000A111122223333.mode wants a mode"},
@@ -145,7 +149,7 @@ func TestDefaultFile(t *testing.T) {
 	if err := s.parseConfig("usbmuxd.conf", []byte(examples)); err != nil {
 		t.Errorf("the examples: %v", err)
 	}
-	if got := differences(defaults(), s); !reflect.DeepEqual(got, []string{"access.rule", "device"}) {
+	if got := differences(defaults(), s); !reflect.DeepEqual(got, []string{"access.rule", "socket", "device"}) {
 		t.Errorf("the examples set %v", got)
 	}
 

@@ -123,6 +123,12 @@ func (d *muxd) run(ctx context.Context) error {
 		run(func() error { return srv.Serve(l, d.gate(l.Addr().String())) })
 		d.log.Info("listening", zap.Stringer("address", l.Addr()))
 	}
+	for i, l := range r.some {
+		g := d.gate(l.Addr().String())
+		g.Devices = d.settings.Load().Sockets[i].Devices
+		run(func() error { return srv.Serve(l, g) })
+		d.log.Info("listening for some devices", zap.Stringer("address", l.Addr()), zap.Strings("devices", g.Devices))
+	}
 	for _, l := range r.operators {
 		run(func() error { return operators.Serve(l) })
 		d.log.Info("listening for operators", zap.Stringer("address", l.Addr()))

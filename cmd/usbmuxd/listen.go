@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -69,7 +70,9 @@ func (p passed) openClients(s *settings) ([]net.Listener, error) {
 			return nil, fmt.Errorf("socket of the service manager: %w with allow_remote = true in the configuration file", err)
 		}
 	}
-	all := slices.Clone(p.clients)
+	all := slices.DeleteFunc(slices.Clone(p.clients), func(l net.Listener) bool {
+		return slices.ContainsFunc(s.Sockets, func(o socketSettings) bool { return serves(l, o.Listen) })
+	})
 	if len(all) > 0 && slices.Equal(s.Listen, defaults().Listen) {
 		return all, nil
 	}
@@ -89,6 +92,50 @@ func (p passed) openClients(s *settings) ([]net.Listener, error) {
 		all = append(all, l)
 	}
 	return all, nil
+}
+
+// openOne opens a socket for some devices. It shows its file to its group, if it
+// has one, before anybody can have connected.
+func (p passed) openOne(o socketSettings) (net.Listener, error) {
+	for _, l := range p.clients {
+		if serves(l, o.Listen) {
+			return l, nil
+		}
+	}
+	mode, err := o.mode()
+	if err != nil {
+		return nil, err
+	}
+	gid := -1
+	if o.Group != "" {
+		g, err := user.LookupGroup(o.Group)
+		if err != nil {
+			return nil, fmt.Errorf("socket %s: group %q: %w", o.Listen, o.Group, err)
+		}
+		if gid, err = strconv.Atoi(g.Gid); err != nil {
+			return nil, fmt.Errorf("socket %s: group %q: %w", o.Listen, o.Group, err)
+		}
+	}
+	first := mode
+	if gid >= 0 {
+		first = mode &^ 0o077 // until the group is set
+	}
+	path, _ := socket.UnixPath(o.Listen)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("socket %s: %w", o.Listen, err)
+	}
+	l, err := socket.Listen(o.Listen, first)
+	if err != nil || gid < 0 {
+		return l, err
+	}
+	if err = os.Chown(path, -1, gid); err == nil {
+		err = os.Chmod(path, mode)
+	}
+	if err != nil {
+		l.Close()
+		return nil, fmt.Errorf("socket %s: %w", o.Listen, err)
+	}
+	return l, nil
 }
 
 // serves reports whether l is the Unix socket or TCP port with this address.

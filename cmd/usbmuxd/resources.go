@@ -16,6 +16,7 @@ import (
 type resources struct {
 	pid       *pidFile
 	clients   []net.Listener
+	some      []net.Listener // each for some devices, as in settings.Sockets
 	operators []net.Listener
 	records   *pairrecord.Store
 }
@@ -56,6 +57,13 @@ func (d *muxd) take(r *resources) (err error) {
 	if r.clients, err = passed.openClients(s); err != nil {
 		return err
 	}
+	for _, o := range s.Sockets {
+		l, err := passed.openOne(o)
+		if err != nil {
+			return err
+		}
+		r.some = append(r.some, l)
+	}
 	if r.operators, err = passed.openControl(s, d.log); err != nil {
 		return err
 	}
@@ -78,6 +86,7 @@ func (r *resources) release() {
 		r.records.Close()
 	}
 	closeAll(r.clients)
+	closeAll(r.some)
 	closeAll(r.operators)
 	r.pid.release()
 }

@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.uber.org/zap/zapcore"
@@ -48,6 +50,8 @@ type settings struct {
 	Trust       trustSettings   `toml:"trust"`
 	Access      accessSettings  `toml:"access"`
 
+	Sockets []socketSettings `toml:"socket"`
+
 	Device map[string]deviceSettings `toml:"device"` // by UDID
 }
 
@@ -77,6 +81,14 @@ type trustSettings struct {
 type accessSettings struct {
 	Profile string        `toml:"profile"`
 	Rules   []access.Rule `toml:"rule"`
+}
+
+// socketSettings are a socket of its own for some devices.
+type socketSettings struct {
+	Listen  string   `toml:"listen"`
+	Devices []string `toml:"devices"`
+	Mode    string   `toml:"mode"`
+	Group   string   `toml:"group"`
 }
 
 // deviceSettings override, for one device, what is set for all.
@@ -242,6 +254,9 @@ func (s *settings) validate() error {
 	} else if _, err := s.accessPolicy(); err != nil {
 		check(err, "access", "rule")
 	}
+	for _, one := range s.Sockets {
+		check(one.validate(), "socket")
+	}
 	seen := make(map[string]string)
 	for _, id := range slices.Sorted(maps.Keys(s.Device)) {
 		check(pairrecord.ValidID(id), "device", id)
@@ -258,6 +273,43 @@ func (s *settings) validate() error {
 		}
 	}
 	return first
+}
+
+// validate checks one socket.
+func (o *socketSettings) validate() error {
+	path, ok := socket.UnixPath(o.Listen)
+	switch {
+	case !ok:
+		return fmt.Errorf("wants listen, the path of a Unix socket, got %q", o.Listen)
+	case checkPath(path) != nil:
+		return checkPath(path)
+	case len(o.Devices) == 0:
+		return fmt.Errorf("wants devices, those that %s shows", o.Listen)
+	}
+	for _, d := range o.Devices {
+		if port, is := strings.CutPrefix(d, "port:"); is && port != "" {
+			continue
+		}
+		if err := pairrecord.ValidID(d); err != nil {
+			return fmt.Errorf("wants UDIDs or \"port:1-2.3\" for devices: %w", err)
+		}
+	}
+	if _, err := o.mode(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// mode is the mode of the socket's file.
+func (o *socketSettings) mode() (fs.FileMode, error) {
+	if o.Mode == "" {
+		return 0o666, nil
+	}
+	n, err := strconv.ParseUint(o.Mode, 8, 32)
+	if err != nil || n == 0 || n > 0o777 {
+		return 0, fmt.Errorf("wants a mode like \"0660\", got %q", o.Mode)
+	}
+	return fs.FileMode(n), nil
 }
 
 // checkRemote refuses addresses that other machines reach, unless the
