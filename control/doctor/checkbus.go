@@ -222,6 +222,8 @@ func (j *judge) udev() {
 		j.add(CheckUdev, Note, Seen, "There is no udev rule for phones.",
 			"Plugging in a phone does not start the daemon, and only root may open it.",
 			"Install the udev rule that comes with usbmuxd (39-usbmuxd.rules), then \"udevadm control --reload\".")
+	case slices.ContainsFunc(j.all, phone.opened):
+		j.add(CheckUdev, OK, Inferred, "udev does not run here, as in many containers; the daemon opens phones nevertheless.", "", "")
 	default:
 		j.add(CheckUdev, Note, Seen, "udev does not run here, and there is no rule for phones.",
 			"As in many containers: device nodes keep the owner that the kernel gave them.", "Run the daemon as root.")

@@ -123,6 +123,8 @@ func TestJudge(t *testing.T) {
 			f.Processes = []Process{{PID: 700, Program: "usbmuxd"}, {PID: 812, Program: "usbmuxd"}}
 		}, CheckOtherDaemon, Note, "pid 812"},
 		{"daemon over TCP", func(f *Facts) { f.Daemon, f.Control, f.Socket.Peer = nil, ControlSocket{Node: Node{Path: "/c"}}, nil }, CheckOtherDaemon, Problem, "Another daemon"},
+		{"no udev, yet a phone is open", func(f *Facts) { f.Udev = Udev{} }, CheckUdev, OK, "nevertheless"},
+		{"no udev, no phone open", func(f *Facts) { f.Udev, f.Daemon.Devices = Udev{}, nil }, CheckUdev, Note, "as root"},
 		{"held by another", func(f *Facts) {
 			f.USB[0].Holder.PID, f.Daemon.Devices[0].UDID = 901, nil
 		}, CheckHolder, Problem, "pid 901"},
