@@ -236,7 +236,19 @@ func usage() string {
 		if f.Shorthand != "" {
 			short = "-" + f.Shorthand + ", "
 		}
-		fmt.Fprintf(&b, "  %s%-30s %s\n", short, strings.TrimSpace("--"+f.Name+" "+value), text)
+		left := fmt.Sprintf("  %s%-29s", short, strings.TrimSpace("--"+f.Name+" "+value))
+		line := left
+		for word := range strings.FieldsSeq(text) {
+			if len(line)+1+len(word) > helpWidth {
+				b.WriteString(line + "\n")
+				line = strings.Repeat(" ", len(left))
+			}
+			line += " " + word
+		}
+		b.WriteString(line + "\n")
 	})
 	return b.String()
 }
+
+// helpWidth is how many columns --help has at most.
+const helpWidth = 80

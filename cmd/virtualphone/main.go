@@ -35,25 +35,28 @@ const help = `Usage: virtualphone [-s SOCKET] [--phone UDID] COMMAND [ARGUMENT]
        virtualphone serve --bus SOCKET [OPTIONS]
 
 Drives a running virtual iPhone through its control socket. The command attach
-plugs new ones into this kernel instead, serve holds them for a daemon that finds
-them at a socket; each has its own --help.
+plugs new ones into this kernel instead, serve holds them for a daemon that
+finds them at a socket; each has its own --help.
 
 Commands:
   status                       what the phone shows and whom it trusts
-  violations                   what the host did against the protocol; fails if anything
+  violations                   what the host did against the protocol; fails if
+                               there is anything
   tap trust|dont-trust|dismiss answer the "Trust This Computer?" dialog
-  passcode CODE|cancel         answer the passcode prompt that follows it, or a backup
+  passcode CODE|cancel         answer the passcode prompt that follows it, or a
+                               backup's
   lock                         lock the screen
   unlock [CODE]                unlock it
   forget                       Reset Location & Privacy: forget all hosts
   reset network|all|location   the reset settings; network and all also reboot
   expire                       let all pairings lapse, as after 30 days unused
-  erase                        Erase All Content and Settings; it then is in setup
+  erase                        Erase All Content and Settings; it is in setup
   finish-setup                 leave setup, in which it pairs without a dialog
   set-passcode CODE|off        change the passcode or take it away
   supervise FILE|off           let the holder of the certificate in a PEM file
                                pair unasked
-  reboot                       restart; with a passcode it is then locked since boot
+  reboot                       restart; with a passcode it is then locked since
+                               boot
   unplug [PACKETS]             pull the cable, or once the host has sent so many
                                more packets
   replug                       put it back in, pull it before
@@ -126,8 +129,8 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	}
 	flags := pflag.NewFlagSet("virtualphone", pflag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	socket := flags.StringP("socket", "s", env(socketVariable), "control socket of the phone; default $"+socketVariable)
-	phone := flags.String("phone", "", "UDID of the phone, needed when there are several")
+	socket := flags.StringP("socket", "s", env(socketVariable), "control `SOCKET` of the phone; default $"+socketVariable)
+	phone := flags.String("phone", "", "`UDID` of the phone, needed when there are several")
 	asJSON := flags.Bool("json", false, "print the answer as JSON")
 	timeout := flags.Duration("timeout", 0, "how long wait may take; default without end")
 	usage := func(err error) int {
@@ -272,8 +275,10 @@ func showState(w io.Writer, s virtualphone.State) {
 	fmt.Fprintf(w, "  cable        %s\n  lock         %s\n  dialog       %s\n  trusts       %s\n", plugged, lock, dialog, hosts)
 }
 
-// optionList describes flags without what only the package's users care for.
+// optionList describes flags without what only the package's users care for. The
+// default of a socket is told in words, not as the variable has it now.
 func optionList(flags *pflag.FlagSet) string {
-	const noise = "[=true|false]"
-	return strings.ReplaceAll(flags.FlagUsages(), noise, strings.Repeat(" ", len(noise)))
+	const noise, columns = "[=true|false]", 80
+	flags.Lookup("socket").DefValue = ""
+	return strings.ReplaceAll(flags.FlagUsagesWrapped(columns), noise, strings.Repeat(" ", len(noise)))
 }
