@@ -114,6 +114,9 @@ func Start(bin Binaries, cfg Config) (*Rig, error) {
 
 func (r *Rig) bus() string { return filepath.Join(r.Dir, "bus") }
 
+// Ended is closed when the daemon has ended.
+func (r *Rig) Ended() <-chan struct{} { return r.daemon.exited }
+
 // Launch starts the daemon, at first or again, and waits as Start does.
 func (r *Rig) Launch() error {
 	args := append(slices.Clone(r.cfg.Wrap), r.bin.Daemon, "-f", "-v", "-S", r.Socket, "-C", r.Records, "-P", filepath.Join(r.Dir, "pid"))

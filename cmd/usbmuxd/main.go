@@ -96,9 +96,9 @@ func serve(opts *options, s *settings, parent *status) error {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	signal.Ignore(syscall.SIGPIPE) // the reader of standard error may go
-	// The first signal asks, a second one kills.
+	// The first signal asks, a second one kills. One that comes as the daemon ends
+	// by itself is the first.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
-	defer stop()
 	context.AfterFunc(ctx, stop)
 
 	log, err := newLogging(s, parent == nil)
