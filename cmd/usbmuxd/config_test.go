@@ -172,3 +172,29 @@ func TestDefaultFile(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckConfig(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "conf")
+	for _, tt := range []struct {
+		text   string
+		args   []string
+		code   int
+		stderr string // part of its only line
+	}{
+		{text: "user = 'x'\n"},
+		{text: "listen = ['0.0.0.0:27015']\nallow_remote = true\n"},
+		{text: "usre = 'x'\n", code: exitUsage, stderr: path + ":1: unknown key usre; the nearest is user"},
+		{text: "listen = ['0.0.0.0:27015']\n", code: exitUsage, stderr: "allow_remote = true"},
+		{text: "", args: []string{"-S", "[::]:27015"}, code: exitUsage, stderr: "allow_remote = true"},
+		{text: "", args: []string{"-S", "host:x"}, code: exitUsage, stderr: "--socket"},
+	} {
+		if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var stdout, stderr strings.Builder
+		code := run(append([]string{"--check-config", "--config", path}, tt.args...), &stdout, &stderr)
+		if code != tt.code || !strings.Contains(stderr.String(), tt.stderr) || (code == 0) != (stdout.Len() > 0) || strings.Count(stderr.String(), "\n") > 1 {
+			t.Errorf("%q %v: want %d and %q, got %d, %q, %q", tt.text, tt.args, tt.code, tt.stderr, code, stdout.String(), stderr.String())
+		}
+	}
+}
