@@ -183,10 +183,12 @@ func TestExportImport(t *testing.T) {
 	to.attach(annaUDID, "Anna")
 	to.hub.Put("a", in(anna(), trust.Connecting, "", ""))
 	to.records.m, to.records.forget = map[string][]byte{}, true
+	short := to.app.trial
+	to.app.trial = patience
 	if code, _, errOut := to.run("records", "import", file, annaUDID, "-i", keyFile); code != exitRefused || !strings.Contains(errOut, "does not know it any more") {
 		t.Errorf("import of a forgotten record = %d, %q", code, errOut)
 	}
-	to.records.forget = false
+	to.records.forget, to.app.trial = false, short
 	// What is here stays, unless forced.
 	other := record(t, "OTHER", hostBUID, true)
 	to.records.m[boUDID] = record(t, "BO", "other", true)
