@@ -51,43 +51,54 @@ func (d *daemon) Log() string {
 // shown if the test has failed.
 func start(t *testing.T, env ...string) *daemon {
 	t.Helper()
-	return startBy(t, nil, env...)
+	forget(t)
+	return invocation{env: env}.launch(t)
 }
 
-// startBy is start by another program, which becomes the daemon.
-func startBy(t *testing.T, by []string, env ...string) *daemon {
+// forget removes what a daemon before has left.
+func forget(t *testing.T) {
 	t.Helper()
-	records, err := filepath.Glob(recordDir + "/*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range append(records, socketPath, "/var/run/usbmuxd.pid") {
-		if err := os.RemoveAll(r); err != nil {
-			t.Fatal(err)
-		}
-	}
 	if err := os.MkdirAll(recordDir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return launchBy(t, by, env...)
+	records, err := os.ReadDir(recordDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := []string{socketPath, "/var/run/usbmuxd.pid"}
+	for _, r := range records { // not the directory, which may be a disk of its own
+		left = append(left, filepath.Join(recordDir, r.Name()))
+	}
+	for _, name := range left {
+		if err := os.RemoveAll(name); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // launch is start that keeps the records.
 func launch(t *testing.T, env ...string) *daemon {
 	t.Helper()
-	return launchBy(t, nil, env...)
+	return invocation{env: env}.launch(t)
 }
 
-func launchBy(t *testing.T, by []string, env ...string) *daemon {
+// invocation is how the daemon under test is started, beside what is always so.
+type invocation struct {
+	by   []string // program and arguments that become the daemon
+	args []string
+	env  []string
+}
+
+func (i invocation) launch(t *testing.T) *daemon {
 	t.Helper()
 	program := "/job/gomuxd"
 	if againstC() {
 		program = "/usr/sbin/usbmuxd"
 	}
-	args := append(slices.Clone(by), program, "-f", "-v", "-v")
+	args := slices.Concat(i.by, []string{program, "-f", "-v", "-v"}, i.args)
 	d := &daemon{t: t, done: make(chan struct{}), cmd: exec.Command(args[0], args[1:]...)}
 	d.cmd.Stdout, d.cmd.Stderr = d, d
-	d.cmd.Env = append(os.Environ(), env...)
+	d.cmd.Env = append(os.Environ(), i.env...)
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -114,9 +114,10 @@ func repeat(limit time.Duration, check func() error) error {
 	}
 }
 
-// tool runs a client program and returns all that it printed, trimmed.
+// tool runs a client program and returns all that it printed, trimmed. It has long
+// to do so: idevicepair makes two RSA keys, on an emulated processor.
 func tool(name string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), scaled(time.Minute))
+	ctx, cancel := context.WithTimeout(context.Background(), scaled(3*time.Minute))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")

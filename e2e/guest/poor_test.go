@@ -110,7 +110,8 @@ func becomeWithoutNetlink(args []string) error {
 // come, carry data, switch their mode and go.
 func TestNoNetlink(t *testing.T) {
 	skipC(t, "cannot do without libusb")
-	d := startBy(t, []string{"/proc/self/exe", withoutNetlink}, "USBMUXD_DEFAULT_DEVICE_MODE=3")
+	forget(t)
+	d := invocation{by: []string{"/proc/self/exe", withoutNetlink}, env: []string{"USBMUXD_DEFAULT_DEVICE_MODE=3"}}.launch(t)
 	for _, speed := range []usbip.Speed{usbip.High, usbip.Super} {
 		p := attach(t, int(speed), virtualphone.Config{}, usbip.Config{Speed: speed})
 		eventually(t, 30*time.Second, func() error {

@@ -9,7 +9,7 @@ import (
 )
 
 // Build builds what the guest tests need into dir: the tests themselves, the
-// daemon and the virtual phone's command. It must run inside the module. The
+// daemon, the operator's tool and the virtual phone's command. It must run inside the module. The
 // result is for Config.Files.
 func Build(ctx context.Context, dir string) (map[string]string, error) {
 	files := make(map[string]string)
@@ -20,9 +20,10 @@ func Build(ctx context.Context, dir string) (map[string]string, error) {
 	}{
 		{"guest.test", "CGO_ENABLED=0", []string{"test", "-c", "-tags", "guest", "-o"}},
 		{"virtualphone", "CGO_ENABLED=0", []string{"build", "-o"}},
+		{"muxctl", "CGO_ENABLED=0", []string{"build", "-o"}},
 		{"gomuxd", "CGO_ENABLED=1", []string{"build", "-o"}}, // libusb
 	} {
-		pkg := map[string]string{"guest.test": "gomuxd/e2e/guest", "virtualphone": "gomuxd/cmd/virtualphone", "gomuxd": "gomuxd/cmd/usbmuxd"}[b.name]
+		pkg := map[string]string{"guest.test": "gomuxd/e2e/guest", "virtualphone": "gomuxd/cmd/virtualphone", "muxctl": "gomuxd/cmd/muxctl", "gomuxd": "gomuxd/cmd/usbmuxd"}[b.name]
 		file := filepath.Join(dir, b.name)
 		cmd := exec.CommandContext(ctx, "go", append(b.args, file, pkg)...)
 		cmd.Env = append(os.Environ(), b.cgo)

@@ -30,7 +30,18 @@ type Config struct {
 	Memory  int           // MiB, default 1536
 	Output  io.Writer     // what the program prints, as it comes; nil = none
 	Results string        // directory that becomes /out; "" = none
+
+	// Disk is a file, made if it is not there, that the guest has as /dev/vdb and
+	// that keeps what is written to it; "" = none.
+	Disk string
+	// Reboot lets the guest restart its kernel, after which the program is run once
+	// more, with nothing left of before but Disk and /out. Without it, that ends
+	// the machine.
+	Reboot bool
 }
+
+// diskSize is the size of a new Config.Disk, in bytes; it takes only what is used.
+const diskSize = 64 << 20
 
 // Result is how the program ended.
 type Result struct {

@@ -15,7 +15,8 @@
 //
 // Nothing is written to the image, so that every run starts from the same
 // state, and nothing is left behind: the program under test dies with its
-// machine, and the machine with the process that started it.
+// machine, and the machine with the process that started it. What has to outlive
+// a boot goes to a disk of its own, Config.Disk.
 //
 // QEMU emulates the processor unless GOMUXD_VM_ACCEL names another accelerator,
 // such as kvm. Emulated code is many times slower: all timeouts are multiplied

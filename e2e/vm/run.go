@@ -70,6 +70,15 @@ func (m *machine) prepare() error {
 			return err
 		}
 	}
+	if m.cfg.Disk != "" {
+		f, err := os.OpenFile(m.cfg.Disk, os.O_CREATE|os.O_WRONLY, 0o644)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Truncate(diskSize), f.Close()); err != nil {
+			return err
+		}
+	}
 	for name, from := range m.cfg.Files {
 		if err := copyFile(filepath.Join(m.in, name), from); err != nil {
 			return err
@@ -161,9 +170,9 @@ func (m *machine) arguments() []string {
 	case Systemd:
 		boot += " gomuxd.init=/lib/systemd/systemd systemd.wants=guest-job.service systemd.show_status=no"
 	}
-	return []string{
+	args := []string{
 		"-machine", "pc,accel=" + accel, "-cpu", cpu, "-smp", "2", "-m", strconv.Itoa(m.cfg.Memory),
-		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+		"-nodefaults", "-no-user-config", "-display", "none",
 		"-kernel", filepath.Join(m.image, "vmlinuz"), "-initrd", filepath.Join(m.image, "initrd.img"), "-append", boot,
 		"-serial", "stdio",
 		"-device", "isa-debug-exit,iobase=0xf4,iosize=0x04",
@@ -178,6 +187,13 @@ func (m *machine) arguments() []string {
 		"-fsdev", "local,id=out,path=" + m.out + ",security_model=none",
 		"-device", "virtio-9p-pci,fsdev=out,mount_tag=out",
 	}
+	if m.cfg.Disk != "" {
+		args = append(args, "-drive", "file="+m.cfg.Disk+",format=raw,if=none,id=disk", "-device", "virtio-blk-pci,drive=disk")
+	}
+	if !m.cfg.Reboot {
+		args = append(args, "-no-reboot")
+	}
+	return args
 }
 
 // tail is the end of a file, in lines.

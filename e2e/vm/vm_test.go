@@ -2,6 +2,7 @@ package vm_test
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,25 +37,30 @@ func needVM(t *testing.T, full bool) {
 // pattern and skip are regular expressions as go test takes them.
 func guest(t *testing.T, flavour vm.Flavour, limit time.Duration, daemon, pattern, skip string, cycles int, results string) {
 	t.Helper()
-	dir := t.TempDir()
-	files, err := vm.Build(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := vm.Run(t.Context(), vm.Config{
+	machine(t, vm.Config{
 		Flavour: flavour,
-		Files:   files,
-		Command: []string{"./guest.test", "-test.v", "-test.run=" + pattern, "-test.skip=" + skip,
-			fmt.Sprintf("-test.timeout=%v", vm.Scale(limit-time.Minute))},
 		Env:     map[string]string{"GUEST_DAEMON": daemon, "GUEST_CYCLES": fmt.Sprint(cycles)},
 		Timeout: limit,
-		Output:  os.Stdout,
 		Results: results,
-	})
+	}, pattern, skip)
+}
+
+// machine is guest with more to say about the machine: cfg lacks the program.
+func machine(t *testing.T, cfg vm.Config, pattern, skip string) {
+	t.Helper()
+	files, err := vm.Build(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%s flavour, booted in %.1f s, %.1f s in all", flavour, r.Boot.Seconds(), r.All.Seconds())
+	maps.Copy(files, cfg.Files)
+	cfg.Files, cfg.Output = files, os.Stdout
+	cfg.Command = []string{"./guest.test", "-test.v", "-test.run=" + pattern, "-test.skip=" + skip,
+		fmt.Sprintf("-test.timeout=%v", vm.Scale(cfg.Timeout-time.Minute))}
+	r, err := vm.Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s flavour, booted in %.1f s, %.1f s in all", cfg.Flavour, r.Boot.Seconds(), r.All.Seconds())
 	if r.ExitCode != 0 {
 		t.Errorf("the guest tests ended with %d; the console is in %s", r.ExitCode, r.Console)
 	}
@@ -97,11 +103,11 @@ func steps(t *testing.T, dir, speed string) [][]string {
 	return all
 }
 
-// TestVMShort proves on the fast flavour, without udevd, that phones come, go
-// and carry data.
+// TestVMShort proves on the fast flavour, without udevd, that phones come, go,
+// carry data, and come to trust this computer.
 func TestVMShort(t *testing.T) {
 	needVM(t, false)
-	guest(t, vm.Fast, 10*time.Minute, "gomuxd", "^(TestReplugCycles|TestManyPhones|TestPacketSizes)$", "^$", 5, "")
+	guest(t, vm.Fast, 10*time.Minute, "gomuxd", "^(TestReplugCycles|TestManyPhones|TestPacketSizes|TestTrust(FirstConnection|Unpaired|BelowMux))$", "^$", 5, "")
 }
 
 // TestVMGuest proves all that the guest tests say, with udevd and with systemd.
@@ -124,4 +130,22 @@ func TestVMGuest(t *testing.T) {
 func TestVMControlGroup(t *testing.T) {
 	needVM(t, true)
 	guest(t, vm.Udev, 20*time.Minute, "c", "^(TestManyPhones|TestPacketSizes|TestOddPhones)$", "^$", 5, "")
+}
+
+// TestVMReboot proves that trust outlives restarts of the whole computer.
+func TestVMReboot(t *testing.T) {
+	needVM(t, true)
+	dir := t.TempDir()
+	machine(t, vm.Config{
+		Flavour: vm.Udev,
+		Timeout: 20 * time.Minute,
+		Results: dir,
+		Disk:    filepath.Join(dir, "disk"),
+		Reboot:  true,
+	}, "^TestHostReboot$", "^$")
+	const boots = 3
+	b, err := os.ReadFile(filepath.Join(dir, "boots"))
+	if n := len(strings.Fields(string(b))); err != nil || n != boots {
+		t.Errorf("want %d boots, got %d, %v", boots, n, err)
+	}
 }
