@@ -5,12 +5,16 @@ PREFIX       ?= /usr
 DESTDIR      ?=
 SBINDIR      ?= $(PREFIX)/sbin
 BINDIR       ?= $(PREFIX)/bin
+UNITDIR      ?= $(PREFIX)/lib/systemd/system
 USERUNITDIR  ?= $(PREFIX)/lib/systemd/user
+UDEVDIR      ?= $(PREFIX)/lib/udev/rules.d
+SYSUSERSDIR  ?= $(PREFIX)/lib/sysusers.d
 BASHCOMPDIR  ?= $(PREFIX)/share/bash-completion/completions
 ZSHCOMPDIR   ?= $(PREFIX)/share/zsh/site-functions
 FISHCOMPDIR  ?= $(PREFIX)/share/fish/vendor_completions.d
 MANDIR       ?= $(PREFIX)/share/man
 HARDWARE_FLAGS ?=
+DIST         ?= dist
 GOTEST_FLAGS ?= -race -shuffle=on -count=1 -timeout 20m
 FUZZTIME     ?= 5m
 BENCH        ?= all
@@ -22,6 +26,7 @@ COUNT        ?= 10
 GOBENCH      ?= .
 PKG          ?= ./mux ./socket ./usb ./plist ./cmd/usbmuxd
 STATICCHECK  ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+NFPM         ?= $(GO) run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 
 # X.Y.Z+gHASH: one semantic version, as clients parse it.
 VERSION := $(shell cat VERSION)$(shell git rev-parse --short=12 HEAD 2>/dev/null | sed 's/^/+g/')
@@ -162,16 +167,38 @@ install: build
 	install -D -m 0755 bin/usbmuxd $(DESTDIR)$(SBINDIR)/usbmuxd
 	install -D -m 0644 packaging/man/usbmuxd.8 $(DESTDIR)$(MANDIR)/man8/usbmuxd.8
 	install -D -m 0644 packaging/man/usbmuxd.conf.5 $(DESTDIR)$(MANDIR)/man5/usbmuxd.conf.5
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's|/usr/sbin/usbmuxd|$(SBINDIR)/usbmuxd|' packaging/systemd/system/usbmuxd.service > $(DESTDIR)$(UNITDIR)/usbmuxd.service
+	install -D -m 0644 packaging/udev/39-usbmuxd.rules $(DESTDIR)$(UDEVDIR)/39-usbmuxd.rules
+	install -D -m 0644 packaging/sysusers/usbmuxd.conf $(DESTDIR)$(SYSUSERSDIR)/usbmuxd.conf
 	[ -e $(DESTDIR)/etc/usbmuxd.conf ] || install -D -m 0644 packaging/usbmuxd.conf $(DESTDIR)/etc/usbmuxd.conf
 
 ## uninstall: remove what install has put there
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/usbmuxd $(DESTDIR)$(MANDIR)/man8/usbmuxd.8 $(DESTDIR)$(MANDIR)/man5/usbmuxd.conf.5
+	rm -f $(DESTDIR)$(UNITDIR)/usbmuxd.service $(DESTDIR)$(UDEVDIR)/39-usbmuxd.rules $(DESTDIR)$(SYSUSERSDIR)/usbmuxd.conf
 	rm -f $(DESTDIR)$(BINDIR)/muxctl $(DESTDIR)$(MANDIR)/man1/muxctl.1 $(DESTDIR)$(USERUNITDIR)/muxctl-notify.service
 	rm -f $(DESTDIR)$(BASHCOMPDIR)/muxctl $(DESTDIR)$(ZSHCOMPDIR)/_muxctl $(DESTDIR)$(FISHCOMPDIR)/muxctl.fish
+
+# The version of packages grows with each commit, as a hash does not. Their files
+# have the time of the commit, so that every build of it is the same.
+PACKAGE_VERSION   ?= $(subst +g,+$(shell git rev-list --count HEAD 2>/dev/null).g,$(VERSION))
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
+## deb: build the Debian package dist/gomuxd_VERSION_ARCH.deb
+deb: export PACKAGE_ROOT := $(DIST)/deb
+deb: export PACKAGE_ARCH := $(shell $(GO) env GOARCH)
+deb: export PACKAGE_VERSION := $(PACKAGE_VERSION)
+deb: export SOURCE_DATE_EPOCH := $(SOURCE_DATE_EPOCH)
+deb:
+	rm -rf $(PACKAGE_ROOT)
+	umask 022; $(MAKE) install DESTDIR=$(PACKAGE_ROOT) PREFIX=/usr ZSHCOMPDIR=/usr/share/zsh/vendor-completions
+	GO='$(GO)' packaging/deb/stage $(PACKAGE_ROOT)
+	PACKAGE_GLIBC=$$(objdump -T $(PACKAGE_ROOT)/usr/*bin/* | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1 | cut -d_ -f2) \
+		$(NFPM) package -f packaging/nfpm.yaml -p deb -t $(DIST)/gomuxd_$(PACKAGE_VERSION)_$(PACKAGE_ARCH).deb
 
 ## clean: remove what was built
 clean:
 	rm -rf bin dist cover.out
 
-.PHONY: help hardware-check demo recording test e2e e2e-short vm-image build setup test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench bench-go fuzz cover install uninstall clean
+.PHONY: help hardware-check demo recording test e2e e2e-short vm-image build setup test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench bench-go fuzz cover install uninstall deb clean
