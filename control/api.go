@@ -63,7 +63,8 @@ type Record struct {
 	LastUsed      *time.Time `json:"last_used"`       // null: not since this is kept
 	ExpiresInDays *int       `json:"expires_in_days"` // estimate
 	Problem       string     `json:"problem,omitempty"`
-	Copies        []Copy     `json:"copies"` // earlier versions, newest first
+	SetAside      bool       `json:"set_aside,omitempty"` // there are earlier versions only; of all else the UDID alone counts
+	Copies        []Copy     `json:"copies"`              // earlier versions, newest first
 }
 
 // Copy is an earlier version of a pair record, which can be restored.

@@ -235,7 +235,7 @@ func (s *Server) postUntrustAll(w http.ResponseWriter, r *http.Request) (any, er
 	if err != nil {
 		return nil, err
 	}
-	records = s.shown(r, records)
+	records = slices.DeleteFunc(s.shown(r, records), func(r Record) bool { return r.SetAside })
 	results := make([]UntrustResult, len(records))
 	tokens := make(chan struct{}, parallelUntrusts)
 	var wg sync.WaitGroup

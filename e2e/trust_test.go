@@ -170,6 +170,8 @@ func TestUnpaired(t *testing.T) {
 	}
 	muxctl(t, r, "", "untrust", "--yes", firstPhone)
 	awaitTrust(t, r, trust.NotAsked)
+	muxctl(t, r, "set aside", "records", "list")
+	muxctl(t, r, "untrusted", "records", "show", firstPhone)
 	fails(t, r, "", "idevicepair", "validate")
 }
 

@@ -52,6 +52,27 @@ func (s *Store) Copies(udid string) ([]Copy, error) {
 	return all, nil
 }
 
+// Kept returns the UDIDs whose record has earlier versions, sorted.
+func (s *Store) Kept() ([]string, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	names, err := s.disk.names(copyDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list earlier pair records: %w", err)
+	}
+	var ids []string
+	for _, name := range names {
+		if c, ok := parseCopy(name); ok {
+			ids = append(ids, c.udid)
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
+}
+
 // Restore makes the earlier version that id names udid's record; the one in use,
 // if any, becomes an earlier version itself. The error wraps fs.ErrNotExist if
 // there is no such version, ErrInvalidData if it is no record any more.

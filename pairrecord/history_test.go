@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -89,6 +90,9 @@ func TestCopiesAndRestore(t *testing.T) {
 	if all, err := s.Copies(historyUDID); err != nil || len(all) != 0 {
 		t.Fatalf("Copies = %v, %v", all, err)
 	}
+	if kept, err := s.Kept(); err != nil || len(kept) != 0 {
+		t.Errorf("Kept = %v, %v", kept, err)
+	}
 	for _, mark := range []string{"a", "b", "c"} {
 		if err := s.Save(historyUDID, testRecord(t, mark)); err != nil {
 			t.Fatal(err)
@@ -100,6 +104,9 @@ func TestCopiesAndRestore(t *testing.T) {
 	}
 	if err := s.SetAside(historyUDID, "InvalidHostID"); err != nil {
 		t.Fatal(err)
+	}
+	if kept, err := s.Kept(); err != nil || !slices.Equal(kept, []string{historyUDID}) {
+		t.Errorf("Kept = %v, %v", kept, err)
 	}
 	oldest := first[1].ID
 	if err := s.Restore(historyUDID, oldest); err != nil {

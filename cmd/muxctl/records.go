@@ -81,7 +81,11 @@ func showRecords(w io.Writer, records []control.Record, names map[string]string,
 		if len(r.Copies) > 0 {
 			copies = fmt.Sprint(len(r.Copies))
 		}
-		for c, text := range []string{r.UDID, names[plainUDID(r.UDID)], dateText(r.Saved), used, expires, copies} {
+		saved := dateText(r.Saved)
+		if r.SetAside {
+			saved, used = "set aside", ""
+		}
+		for c, text := range []string{r.UDID, names[plainUDID(r.UDID)], saved, used, expires, copies} {
 			columns[c].cells = append(columns[c].cells, oneLine(text))
 		}
 		notes[i] = oneLine(strings.Join(problems(r), "; "))
@@ -92,6 +96,9 @@ func showRecords(w io.Writer, records []control.Record, names map[string]string,
 
 // problems is what is wrong with a record.
 func problems(r control.Record) []string {
+	if r.SetAside {
+		return []string{fmt.Sprintf("not in use; \"muxctl records restore %s\" brings it back", r.UDID)}
+	}
 	var all []string
 	if r.Problem != "" {
 		all = append(all, r.Problem)
@@ -233,6 +240,9 @@ func showRecord(w io.Writer, r control.Record, s style) {
 		escrow = "no: works while the device is unlocked only"
 	}
 	facts := []fact{{key: "Host ID", value: r.HostID}, {key: "BUID", value: buid}, {key: "Escrow bag", value: escrow}, {key: "Wi-Fi", value: r.WiFiAddress}}
+	if r.SetAside {
+		facts = []fact{{key: "In use", value: "no: it is set aside"}}
+	}
 	if !r.Saved.IsZero() {
 		facts = append(facts, fact{key: "Saved", value: dateText(r.Saved)})
 		used := "not since this is kept"

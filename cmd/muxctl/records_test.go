@@ -103,6 +103,32 @@ func TestRestore(t *testing.T) {
 	}
 }
 
+// TestSetAside asserts that what is not in use any more is shown as that, can be
+// restored, and is neither exported nor untrusted.
+func TestSetAside(t *testing.T) {
+	l := newLab(t)
+	l.serveControl()
+	l.serveSocket()
+	aside := control.Record{UDID: annaUDID, SetAside: true, Copies: annaRecord().Copies}
+	l.acts.records = []control.Record{aside}
+	if code, out, _ := l.run("records", "list"); code != exitOK || !strings.Contains(out, "set aside") || !strings.Contains(out, "muxctl records restore") {
+		t.Errorf("records list = %d, %q", code, out)
+	}
+	if code, out, _ := l.run("records", "show", annaUDID); code != exitOK || !strings.Contains(out, "no: it is set aside") || !strings.Contains(out, "20261120T101500Z") {
+		t.Errorf("records show = %d, %q", code, out)
+	}
+	if code, out, _ := l.run("untrust", "--all"); code != exitOK || !strings.Contains(out, "no pair record") {
+		t.Errorf("untrust --all = %d, %q", code, out)
+	}
+	if code, _, errOut := l.run("records", "export", "--all", "--passphrase-file", "-"); code != exitNoSuch {
+		t.Errorf("export --all = %d, %q; want %d", code, errOut, exitNoSuch)
+	}
+	l.acts.calls = nil
+	if code, _, errOut := l.run("records", "restore", annaUDID); code != exitOK || strings.Join(l.acts.calls, " ") != "restore "+annaUDID+" 20261120T101500Z" {
+		t.Errorf("records restore = %d, %q, %v", code, errOut, l.acts.calls)
+	}
+}
+
 // TestExportImport carries records from one computer to another, each with the
 // usbmuxd socket alone.
 func TestExportImport(t *testing.T) {

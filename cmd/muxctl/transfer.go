@@ -123,7 +123,9 @@ func (a *app) readRecords(ctx context.Context, refs []string, all bool) (export,
 		switch {
 		case err == nil:
 			for _, r := range records {
-				udids = append(udids, r.UDID)
+				if !r.SetAside {
+					udids = append(udids, r.UDID)
+				}
 			}
 		case noControl(err):
 			a.tell(err, "records of devices that are not plugged in are left out")

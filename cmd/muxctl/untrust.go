@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -69,6 +70,7 @@ func (a *app) untrustAll(ctx context.Context, c api, yes bool) error {
 	if err != nil {
 		return lacking(err, "ending trust")
 	}
+	records = slices.DeleteFunc(records, func(r control.Record) bool { return r.SetAside })
 	if len(records) > 0 && !yes {
 		if !a.isTerminal(a.stdin) {
 			return usagef("--all without a terminal to ask on needs --yes")

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -74,6 +75,24 @@ func (o *operator) Untrust(ctx context.Context, udid string) (control.UntrustRes
 
 // Records implements control.Actions.
 func (o *operator) Records(context.Context) ([]control.Record, error) {
+	all, err := o.present()
+	if err != nil {
+		return nil, err
+	}
+	kept, _ := o.records.Kept() // each record's problem tells what is wrong with their directory
+	for _, id := range kept {
+		if !slices.ContainsFunc(all, func(r control.Record) bool { return r.UDID == id }) {
+			r := control.Record{UDID: id, SetAside: true}
+			o.addCopies(&r)
+			all = append(all, r)
+		}
+	}
+	slices.SortFunc(all, func(a, b control.Record) int { return strings.Compare(a.UDID, b.UDID) })
+	return all, nil
+}
+
+// present are the records in use.
+func (o *operator) present() ([]control.Record, error) {
 	ids, err := o.records.List()
 	if err != nil {
 		return nil, err
@@ -87,7 +106,7 @@ func (o *operator) Records(context.Context) ([]control.Record, error) {
 }
 
 func (o *operator) record(udid, buid string) control.Record {
-	r := control.Record{UDID: udid, Copies: []control.Copy{}}
+	r := control.Record{UDID: udid}
 	rec, err := o.records.Record(udid)
 	if err != nil {
 		r.Problem = err.Error()
@@ -103,14 +122,20 @@ func (o *operator) record(udid, buid string) control.Record {
 		days := flow.DaysLeft(used, time.Now(), o.d.major(udid))
 		r.LastUsed, r.ExpiresInDays = &used, &days
 	}
-	copies, err := o.records.Copies(udid)
+	o.addCopies(&r)
+	return r
+}
+
+// addCopies adds the earlier versions of a record.
+func (o *operator) addCopies(r *control.Record) {
+	copies, err := o.records.Copies(r.UDID)
 	if err != nil && r.Problem == "" {
 		r.Problem = err.Error()
 	}
+	r.Copies = []control.Copy{}
 	for _, c := range copies {
 		r.Copies = append(r.Copies, control.Copy{ID: c.ID, Replaced: c.Replaced, Reason: c.Reason, HasEscrowBag: c.Complete})
 	}
-	return r
 }
 
 // Restore implements control.Actions.
@@ -126,7 +151,7 @@ func (o *operator) Restore(_ context.Context, udid, id string) error {
 }
 
 // Daemon implements control.Actions.
-func (o *operator) Daemon(ctx context.Context) control.Daemon {
+func (o *operator) Daemon(context.Context) control.Daemon {
 	dir := o.d.settings.Load().RecordDir
 	d := control.Daemon{
 		Version: version, PID: os.Getpid(), UID: os.Geteuid(), Started: o.started,
@@ -153,7 +178,7 @@ func (o *operator) Daemon(ctx context.Context) control.Daemon {
 	if d.BUID, err = o.records.BUID(); err != nil {
 		d.BUIDError = err.Error()
 	}
-	d.Records, _ = o.Records(ctx) // what is wrong with the directory is told above
+	d.Records, _ = o.present() // what is wrong with the directory is told above
 	return d
 }
 
