@@ -106,7 +106,7 @@ func TestEveryKeyIsSorted(t *testing.T) {
 		}
 	}
 	for _, key := range configKeys() {
-		if !strings.HasPrefix(key, "access.rule.") && !strings.HasPrefix(key, "device.") {
+		if !strings.HasPrefix(key, "access.rule.") && !strings.HasPrefix(key, "device.") && !strings.HasPrefix(key, "socket.") { // they are shown as examples
 			seen--
 		}
 	}
