@@ -46,7 +46,7 @@ demo: setup
 recording: setup
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(GO) build -o "$$dir/" ./e2e/demo && \
 		$(GO) build -C docs/recording -o "$$dir/recording" . && \
-		"$$dir/recording" -o docs/demo.svg -cols 88 -rows 21 -title "A virtual iPhone, Debian's tools and muxctl" "$$dir/demo" -slow
+		"$$dir/recording" -o docs/demo.svg -idle 3s -cols 88 -rows 21 -title "A virtual iPhone, Debian's tools and muxctl" "$$dir/demo" -slow
 
 ## test: set up, then lint and run every test
 test: setup lint test-race test-plain test-vm test-clean

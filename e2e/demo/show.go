@@ -33,7 +33,7 @@ func (s *show) step(ctx context.Context, title, words string) {
 	s.steps++
 	s.chapter(s.steps, title)
 	s.paragraph("", words)
-	s.rest(ctx, 900*time.Millisecond)
+	s.rest(ctx, 700*time.Millisecond)
 }
 
 // rest gives people who read along some time.
