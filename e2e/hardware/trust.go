@@ -96,7 +96,7 @@ func (c *check) dialog(ctx context.Context) error {
 		c.trusted = true
 		return errors.New("the phone pairs without a dialog")
 	}
-	return fmt.Errorf("the phone answers Pair with %s", answer)
+	return fmt.Errorf("Pair comes to %s: %s", answer, c.latest().Reason)
 }
 
 // unlock has the phone unlocked, which it answers with the dialog, and fills in
@@ -113,21 +113,23 @@ func (c *check) unlock(ctx context.Context, line string) error {
 	})
 }
 
-// shows reports whether the iPhone is in a state now.
-func (c *check) shows(state trust.State) bool {
-	now := trust.State("")
+// latest is what operators see of the iPhone now.
+func (c *check) latest() (d control.Device) {
 	for _, e := range c.journal.all() {
 		switch f := e.fact.(type) {
 		case started, ended:
-			now = ""
+			d = control.Device{}
 		case shown:
 			if f.Device.UDID != nil && *f.Device.UDID == c.udid {
-				now = trust.State(f.Device.Trust)
+				d = f.Device
 			}
 		}
 	}
-	return now == state
+	return d
 }
+
+// shows reports whether the iPhone is in a state now.
+func (c *check) shows(state trust.State) bool { return c.latest().Trust == string(state) }
 
 // notes waits for a request_pair since a place for a while and counts them.
 func (c *check) notes(ctx context.Context, place int) (n int, err error) {

@@ -118,8 +118,8 @@ func (c *check) concludeUSB(t traffic) {
 	case c.borders.tried == 0:
 		v, tried = notTried, "no transfer"
 	}
-	c.report.set(lineBorderOut, v, "%s; %d packets were ended by one of length zero", tried, t.usb.EmptyOut)
-	c.report.set(lineBorderIn, v, "%s; %d transfers were ended by one of length zero, %d were full before it", tried, t.usb.ShortIn, t.usb.EmptyIn)
+	c.report.set(lineBorderOut, v, "%s; %d ended by one of length zero", tried, t.usb.EmptyOut)
+	c.report.set(lineBorderIn, v, "%s; %d ended by one of length zero, and %d by one in a transfer of its own", tried, t.usb.ShortIn, t.usb.EmptyIn)
 	if n := t.usb.Recoveries; n > 0 {
 		c.report.set(lineRecovered, fail, "%d: see the log", n)
 	} else {

@@ -9,8 +9,8 @@ import (
 )
 
 // Build builds what the guest tests need into dir: the tests themselves, the
-// daemon, the operator's tool and the virtual phone's command. It must run inside the module. The
-// result is for Config.Files.
+// daemon, the operator's tool, the virtual phone's command and the hardware check.
+// It must run inside the module. The result is for Config.Files.
 func Build(ctx context.Context, dir string) (map[string]string, error) {
 	files := make(map[string]string)
 	for _, b := range []struct {
@@ -22,8 +22,12 @@ func Build(ctx context.Context, dir string) (map[string]string, error) {
 		{"virtualphone", "CGO_ENABLED=0", []string{"build", "-o"}},
 		{"muxctl", "CGO_ENABLED=0", []string{"build", "-o"}},
 		{"gomuxd", "CGO_ENABLED=1", []string{"build", "-o"}}, // libusb
+		{"hardware", "CGO_ENABLED=1", []string{"build", "-o"}},
 	} {
-		pkg := map[string]string{"guest.test": "gomuxd/e2e/guest", "virtualphone": "gomuxd/cmd/virtualphone", "muxctl": "gomuxd/cmd/muxctl", "gomuxd": "gomuxd/cmd/usbmuxd"}[b.name]
+		pkg := map[string]string{
+			"guest.test": "gomuxd/e2e/guest", "virtualphone": "gomuxd/cmd/virtualphone", "muxctl": "gomuxd/cmd/muxctl",
+			"gomuxd": "gomuxd/cmd/usbmuxd", "hardware": "gomuxd/e2e/hardware",
+		}[b.name]
 		file := filepath.Join(dir, b.name)
 		cmd := exec.CommandContext(ctx, "go", append(b.args, file, pkg)...)
 		cmd.Env = append(os.Environ(), b.cgo)
