@@ -2,9 +2,9 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"strconv"
@@ -62,6 +62,9 @@ func startChild(args []string) (code int, message string, err error) {
 	cmd.ExtraFiles = []*os.File{write}
 	cmd.Stderr = os.Stderr // until it is up: a crash must be seen
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	// What a script has open is not for the daemon, which would hold its locks
+	// and pipes for ever. Kernels before 5.11 cannot do that.
+	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	err = cmd.Start()
 	write.Close()
 	if err != nil {
@@ -74,7 +77,8 @@ func startChild(args []string) (code int, message string, err error) {
 	number, message, _ := strings.Cut(string(bytes.TrimSpace(word)), " ")
 	code, err = strconv.Atoi(number)
 	if err != nil { // it has said nothing
-		return 0, "", fmt.Errorf("the daemon ended before it was up: %w", errors.Join(cmd.Wait()))
+		_ = cmd.Wait() // its state says more
+		return 0, "", fmt.Errorf("the daemon ended before it was up: %v", cmd.ProcessState)
 	}
 	return code, message, nil
 }

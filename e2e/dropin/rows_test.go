@@ -2,6 +2,7 @@ package dropin_test
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -115,6 +116,19 @@ var rows = []row{
 		b.must(os.Mkdir(socketPath, 0o755))
 		b.exits(nil)
 	}, want: fails, says: []string{"listen on /var/run/usbmuxd", "not a socket"}},
+	{name: "background, what the script has open", body: func(b *box) {
+		read, write, err := os.Pipe()
+		b.must(err)
+		b.exits(nil, func(cmd *exec.Cmd) { cmd.ExtraFiles = []*os.File{write} })
+		write.Close()
+		b.must(read.SetReadDeadline(time.Now().Add(time.Second)))
+		_, err = read.Read(make([]byte, 1))
+		b.note("lets go of it: %v", err == io.EOF)
+	}, want: append(silent, "lets go of it: true")},
+	{name: "background, record directory that cannot be written", body: func(b *box) {
+		b.must(unix.Mount("", "/var/lib", "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+		b.exits(nil)
+	}, want: fails, says: []string{recordDir, "install -d"}},
 	{name: "background, system log", body: systemLog, want: append(silent, "logs as usbmuxd[pid], facility 3")},
 
 	// Log files.

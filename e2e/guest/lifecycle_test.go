@@ -1,0 +1,137 @@
+//go:build guest
+
+package guest_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"gomuxd/virtualphone"
+	"gomuxd/virtualphone/usbip"
+)
+
+// startWith is start with more options for the daemon.
+func startWith(t *testing.T, args ...string) *daemon {
+	t.Helper()
+	return startBy(t, []string{"sh", "-c", `exec "$0" "$@" ` + strings.Join(args, " ")})
+}
+
+// second runs the daemon under test once more; it must end well and say nothing.
+func second(t *testing.T, d *daemon, args ...string) {
+	t.Helper()
+	program := d.cmd.Args[len(d.cmd.Args)-4] // before -f -v -v
+	if out, err := exec.Command(program, args...).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Fatalf("%s %v: %v, %s", program, args, err, out)
+	}
+}
+
+// settled waits until udevd is done with what has arrived.
+func settled(t *testing.T) {
+	t.Helper()
+	if err := settle(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ends waits for the daemon's end, which must be a good one.
+func (d *daemon) ends() {
+	d.t.Helper()
+	select {
+	case <-d.done:
+		if d.err != nil {
+			d.t.Errorf("the daemon ended with %v", d.err)
+		}
+	case <-time.After(scaled(20 * time.Second)):
+		d.t.Fatal("the daemon does not end")
+	}
+}
+
+// TestByHand proves what --disable-hotplug does: phones that arrive are left alone
+// until somebody starts another one or sends SIGUSR2, and what leaves is noticed;
+// and that --exit is granted once no phone is left.
+func TestByHand(t *testing.T) {
+	first := attach(t, 0, virtualphone.Config{}, usbip.Config{})
+	d := startWith(t, "-n", "-z", "-p")
+	visible(t, first)
+	other := attach(t, 1, virtualphone.Config{}, usbip.Config{})
+	settled(t)
+	first.Unplug() // which is noticed after the arrival
+	visible(t)
+	first.replug(t)
+	settled(t)
+	second(t, d, "-n")
+	visible(t, first, other)
+	other.Unplug()
+	visible(t, first)
+	other.replug(t)
+	settled(t)
+	if err := d.cmd.Process.Signal(syscall.SIGUSR2); err != nil {
+		t.Fatal(err)
+	}
+	visible(t, first, other)
+	other.Unplug()
+	visible(t, first)
+	first.Unplug()
+	if againstC() {
+		visible(t) // it refuses if it has not noticed yet
+	}
+	second(t, d, "-x")
+	d.ends()
+}
+
+// TestExitWithPhone proves that --exit is refused while a phone is there.
+func TestExitWithPhone(t *testing.T) {
+	skipC(t, "says so in other words")
+	p := attach(t, 0, virtualphone.Config{}, usbip.Config{})
+	d := startWith(t, "-z")
+	visible(t, p)
+	second(t, d, "-x")
+	logged(t, d, 30*time.Second, "not exiting, as asked")
+	visible(t, p)
+}
+
+// TestReload proves on a real bus what a configuration file says of devices, at
+// the start and when it is read again.
+func TestReload(t *testing.T) {
+	skipC(t, "has no configuration file")
+	conf := filepath.Join(t.TempDir(), "usbmuxd.conf")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one := attach(t, 0, virtualphone.Config{}, usbip.Config{})
+	two := attach(t, 1, virtualphone.Config{}, usbip.Config{})
+	write("[usb]\ndeny = ['serial=" + one.UDID() + "']\n[device.'" + two.UDID() + "']\nmode = 4\n")
+	d := startWith(t, "--config", conf)
+	ids := visible(t, two)
+	if two.gadget.Mode() != 4 || one.gadget.Mode() != 1 {
+		t.Errorf("want modes 1 and 4, got %d and %d", one.gadget.Mode(), two.gadget.Mode())
+	}
+	c, err := dial(ids[two.UDID()], virtualphone.EchoPort)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+
+	write("[usb]\nmode = 3\nallow = ['serial=" + one.UDID() + "']\n")
+	if err := d.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	visible(t, one)
+	if err := c.SetReadDeadline(time.Now().Add(scaled(20 * time.Second))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Read(make([]byte, 1)); err == nil || os.IsTimeout(err) {
+		t.Errorf("want the end of a connection to a phone that is no longer used, got %v", err)
+	}
+	if one.gadget.Mode() != 3 {
+		t.Errorf("want the new mode, 3, got %d", one.gadget.Mode())
+	}
+}
