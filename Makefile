@@ -21,6 +21,8 @@ BENCH        ?= all
 ROUNDS       ?= 5
 SPEED        ?= high,super
 MIB          ?= 32
+DAEMONS      ?= c,ours,null
+BASE         ?=
 PROFILE      ?=
 COUNT        ?= 10
 GOBENCH      ?= .
@@ -129,10 +131,11 @@ tidy-check:
 	$(GO) mod tidy -diff
 	cd docs/recording && $(GO) mod tidy -diff
 
-## bench: set up, then measure the daemon and the C one side by side; BENCH, ROUNDS, SPEED, MIB, PROFILE
+## bench: set up, then measure the daemon and the C one side by side; BENCH, ROUNDS, SPEED, MIB, DAEMONS, BASE, PROFILE
 bench:
 	@./.ci/setup vm
-	$(GO) run ./e2e/bench -bench '$(BENCH)' -rounds $(ROUNDS) -speed '$(SPEED)' -mib $(MIB) -profile '$(PROFILE)'
+	$(GO) run ./e2e/bench -bench '$(BENCH)' -rounds $(ROUNDS) -speed '$(SPEED)' -mib $(MIB) \
+		-daemons '$(DAEMONS)' -base '$(BASE)' -profile '$(PROFILE)'
 
 ## bench-go: run the benchmarks in one process for benchstat; COUNT, GOBENCH, PKG, PROFILE
 bench-go:

@@ -21,6 +21,7 @@ func sample() *result.File {
 			f.Runs = append(f.Runs, result.Run{Speed: "high", Measure: "down", Daemon: daemon, Round: round, Values: map[string][]float64{
 				"mibs/1": {mibs}, "mibs/8": {mibs}, "mibs/64": {mibs / 2},
 				"cpu/1": {100 / mibs}, "cpu/8": {200 / mibs}, "cpu/64": {300 / mibs}, "rss/64": {12},
+				"limit/1": {4 * v}, "limit/8": {4 * v}, "limit/64": {4 * v},
 			}})
 		}
 		f.Runs = append(f.Runs,
@@ -46,13 +47,13 @@ func lineOf(t *testing.T, f *result.File, label string) line {
 func TestTable(t *testing.T) {
 	f := sample()
 	for label, want := range map[string]line{
-		"down, 1 session":            {c: "15.0 (10.0–20.0)", ours: "37.5 (25.0–50.0)", ratio: "2.50×", verdict: "ok", null: "60.0 (40.0–80.0)"},
-		"down, mean of":              {c: "15.0 (10.0–20.0)", ours: "6.00 (4.00–8.00)", ratio: "0.40×", verdict: "missed", null: "3.75 (2.50–5.00)"},
-		"loss beside a stuck client": {c: "–", ours: "2.00 (1.00–9.00)", verdict: "ok", null: "–"},
-		"peak RSS, idle":             {c: "–", ours: "11.0 (11.0–11.0)", verdict: "missed", null: "–"},
+		"down, 1 session":            {c: "15.0 (10.0–20.0)", ours: "37.5 (25.0–50.0)", ratio: "2.50×", verdict: "ok", limit: "60.0 (40.0–80.0)", null: "60.0 (40.0–80.0)"},
+		"down, mean of":              {c: "15.0 (10.0–20.0)", ours: "6.00 (4.00–8.00)", ratio: "0.40×", verdict: "missed", limit: "–", null: "3.75 (2.50–5.00)"},
+		"loss beside a stuck client": {c: "–", ours: "2.00 (1.00–9.00)", verdict: "ok", limit: "–", null: "–"},
+		"peak RSS, idle":             {c: "–", ours: "11.0 (11.0–11.0)", verdict: "missed", limit: "–", null: "–"},
 	} {
 		got := lineOf(t, f, label)
-		want.section, want.label, want.target = got.section, got.label, got.target
+		want.section, want.label, want.target, want.base = got.section, got.label, got.target, got.base
 		if got != want {
 			t.Errorf("%s\n got %+v\nwant %+v", label, got, want)
 		}
@@ -89,29 +90,29 @@ func TestFailedRuns(t *testing.T) {
 
 func TestJudge(t *testing.T) {
 	f := func(v float64) figure { return figureOf([]float64{v}, 0) }
-	more := row{more: true, ratio: 2, floor: 0.8}
+	more := row{more: true, ratio: 2, limit: "x"}
 	goal := row{ratio: 1, goal: 0.7}
 	for _, tt := range []struct {
-		name        string
-		row         *row
-		ours, null  float64
-		ratio       float64
-		want        string
-		withoutNull bool
+		name         string
+		row          *row
+		ours, limit  float64
+		ratio        float64
+		want         string
+		withoutLimit bool
 	}{
 		{"ratio reached", &more, 20, 100, 2.1, "ok", false},
-		{"near the floor", &more, 81, 100, 1.5, "ok", false},
+		{"near the limit", &more, 81, 100, 1.5, "ok", false},
 		{"neither", &more, 79, 100, 1.5, "missed", false},
-		{"no floor known", &more, 79, 0, 1.5, "missed", true},
+		{"no limit known", &more, 79, 0, 1.5, "missed", true},
 		{"at most", &goal, 1, 0, 0.9, "ok", true},
 		{"goal", &goal, 1, 0, 0.6, "ok, goal reached", true},
 		{"over", &goal, 1, 0, 1.1, "missed", true},
 	} {
-		null := f(tt.null)
-		if tt.withoutNull {
-			null = figure{}
+		limit := f(tt.limit)
+		if tt.withoutLimit {
+			limit = figure{}
 		}
-		if got := tt.row.judge(f(1), f(tt.ours), null, f(tt.ratio)); got != tt.want {
+		if got := tt.row.judge(f(tt.ours), limit, f(tt.ratio)); got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 		}
 	}

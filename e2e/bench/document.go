@@ -23,9 +23,10 @@ failed request, or a violation of the protocol that the phone counted gives no f
 the phone and back, counted once. Daemons ran without pairing (-p) and with their normal log. On super speed the bus has packets of
 1,024 bytes; the virtual controller is no faster for it.
 
-The null daemon is a floor for this rig: the project's USB pipe and the client's socket, with a sequence number, the phone's window and an
-ack for each segment between them, and nothing else: no turns, no queues, no limits, no recovery. What it reaches is what phone,
-kernel and client leave to a daemon; its processor time is what reading, writing and the kernel's USB stack cost by themselves.
+The limit is how fast the transfers through our daemon would have been if it had taken no processor time: what phone, client and
+the rest of the kernel used, spread over all processors. The null daemon is the project's USB pipe and the client's socket, with a
+sequence number, the phone's window and an ack for each segment between them, and nothing else: no turns, no queues, no limits, no
+recovery. Its processor time is what reading, writing and the kernel's USB stack cost by themselves in a plain Go program.
 
 `
 
@@ -76,13 +77,13 @@ func document(file *result.File) string {
 		for _, l := range t.lines() {
 			if l.section != section {
 				section = l.section
-				fmt.Fprintf(&b, "\n| %s | C usbmuxd | ours | ratio | target | | null |\n|---|---|---|---|---|---|---|\n", section)
+				fmt.Fprintf(&b, "\n| %s | C usbmuxd | ours | ratio | target | | limit | null |\n|---|---|---|---|---|---|---|---|\n", section)
 			}
 			verdict := l.verdict
 			if verdict == "missed" {
 				verdict = "**missed**"
 			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", l.label, l.c, l.ours, l.ratio, l.target, verdict, l.null)
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", l.label, l.c, l.ours, l.ratio, l.target, verdict, l.limit, l.null)
 		}
 		t.shares(&b)
 		b.WriteString("\n")

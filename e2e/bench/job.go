@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -23,6 +24,7 @@ import (
 // job is a benchmark to run in a machine.
 type job struct {
 	options result.Options
+	env     string // of our daemon
 	profile string
 	dist    string // where profiles go
 }
@@ -49,6 +51,12 @@ func (j *job) run(ctx context.Context) (*result.File, error) {
 	if err := build(ctx, files["gomuxd"], "gomuxd/cmd/usbmuxd", tags...); err != nil {
 		return nil, err
 	}
+	if j.options.Base != "" {
+		files["gomuxd-base"] = filepath.Join(dir, "gomuxd-base")
+		if err := buildBase(ctx, files["gomuxd-base"], j.options.Base); err != nil {
+			return nil, err
+		}
+	}
 	all := &result.File{Options: j.options, Commit: commit(), Date: time.Now().UTC().Truncate(time.Second)}
 	all.Machine.Host, all.Machine.Processors = processor(), 2
 	all.Machine.Emulated = os.Getenv("GOMUXD_VM_ACCEL") == ""
@@ -60,6 +68,7 @@ func (j *job) run(ctx context.Context) (*result.File, error) {
 			Flavour: vm.Udev,
 			Files:   files,
 			Command: []string{"./bench", "-out", "/out/bench.json", "-speeds", speed, "-measures", strings.Join(j.options.Measures, ","),
+				"-daemons", strings.Join(j.options.Daemons, ","), "-env", j.env,
 				"-rounds", strconv.Itoa(j.options.Rounds), "-mib", strconv.Itoa(j.options.MiB), "-profile", j.profile},
 			Timeout: perBoot,
 			Output:  watch,
@@ -78,6 +87,7 @@ func (j *job) run(ctx context.Context) (*result.File, error) {
 			return nil, err
 		}
 		all.Runs = append(all.Runs, one.Runs...)
+		all.Options.Env = one.Options.Env
 		all.Machine.Kernel, all.Machine.C = one.Machine.Kernel, one.Machine.C
 		if j.profile != "" {
 			if err := os.CopyFS(filepath.Join(j.dist, "profile"), os.DirFS(filepath.Join(out, "profile"))); err != nil {
@@ -129,6 +139,27 @@ func build(ctx context.Context, file, pkg string, args ...string) error {
 		return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
 	}
 	return nil
+}
+
+// buildBase builds the daemon of another commit.
+func buildBase(ctx context.Context, file, commit string) error {
+	tree := file + ".tree"
+	git := func(args ...string) error {
+		if out, err := exec.CommandContext(ctx, "git", args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("git %s: %w\n%s", strings.Join(args, " "), err, out)
+		}
+		return nil
+	}
+	if err := git("worktree", "add", "--detach", tree, commit); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", file, "./cmd/usbmuxd")
+	cmd.Dir = tree
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("build the daemon of %s: %w\n%s", commit, err, out)
+	}
+	return errors.Join(err, git("worktree", "remove", "--force", tree))
 }
 
 // commit is what is measured, as git names it.

@@ -6,6 +6,7 @@
 //	make bench
 //	make bench BENCH=throughput ROUNDS=3 SPEED=high
 //	make bench BENCH=down PROFILE=cpu
+//	make bench BENCH=throughput DAEMONS=base,ours BASE=HEAD~1
 //
 // It prints no figure for a run in which a byte was wrong, something failed, or
 // the phone counted a violation of the protocol.
@@ -76,6 +77,9 @@ func run(ctx context.Context) error {
 		speeds  = flag.String("speed", "high,super", "of the bus")
 		rounds  = flag.Int("rounds", 5, "how often each daemon is measured")
 		mib     = flag.Int("mib", 32, "MiB that a transfer moves")
+		daemons = flag.String("daemons", "c,ours,null", "whom to measure: c, ours, base, null")
+		base    = flag.String("base", "", "`COMMIT` of the daemon called base")
+		env     = flag.String("env", "", "NAME=VALUE, with commas, for our daemon alone, such as GODEBUG and GOGC")
 		profile = flag.String("profile", "", "cpu, block, mutex or syscalls: leave profiles of our daemon in dist/profile, and no table")
 		dist    = flag.String("dist", "dist", "directory of the figures")
 		docs    = flag.String("docs", "docs", "directory of benchmarks.md and its plots")
@@ -97,8 +101,15 @@ func run(ctx context.Context) error {
 	if err := os.MkdirAll(*dist, 0o755); err != nil {
 		return err
 	}
+	if slices.Contains(strings.Split(*daemons, ","), result.Base) != (*base != "") {
+		return errors.New("-base and the daemon base go together")
+	}
 	job := job{
-		options: result.Options{Measures: list, Speeds: strings.Split(*speeds, ","), Rounds: *rounds, MiB: *mib},
+		options: result.Options{
+			Measures: list, Daemons: strings.Split(*daemons, ","), Base: *base,
+			Speeds: strings.Split(*speeds, ","), Rounds: *rounds, MiB: *mib,
+		},
+		env:     *env,
 		profile: *profile,
 		dist:    *dist,
 	}
@@ -110,7 +121,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	printTable(os.Stdout, file)
-	if len(list) == len(measures["all"]) {
+	if len(list) == len(measures["all"]) && *daemons == flag.Lookup("daemons").DefValue && *env == "" {
 		if err := write(*docs, file); err != nil {
 			return err
 		}

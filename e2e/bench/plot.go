@@ -47,13 +47,13 @@ text{font:12px system-ui,sans-serif;fill:#24292f}
 .scale{fill:#656d76}
 .grid{stroke:#d0d7de}
 .spread{stroke:#24292f;stroke-width:1.5}
-.c{fill:#9a6700}.ours{fill:#0969da}.null{fill:#afb8c1}
+.c{fill:#9a6700}.base{fill:#8250df}.ours{fill:#0969da}.null{fill:#afb8c1}
 @media (prefers-color-scheme:dark){
 text{fill:#e6edf3}
 .scale{fill:#8d96a0}
 .grid{stroke:#30363d}
 .spread{stroke:#e6edf3}
-.c{fill:#d29922}.ours{fill:#58a6ff}.null{fill:#484f58}
+.c{fill:#d29922}.base{fill:#a371f7}.ours{fill:#58a6ff}.null{fill:#484f58}
 }`
 
 // svg draws the chart. Bars are medians, lines the range of all rounds.

@@ -15,15 +15,16 @@ type row struct {
 	largest bool
 	more    bool // more is better
 
-	// Targets, 0 for none. All that are set must hold, but floor, which makes up for ratio.
+	// Targets, 0 for none. All that are set must hold, but
+	// being near the limit makes up for the ratio.
 	ratio float64 // ours to C's, at least if more is better, else at most
 	goal  float64 // a ratio beyond it that would be welcome
-	floor float64 // ours to the null daemon's, at least
+	limit string  // key of the most that there can be; limitShare of it is enough
 	most  float64 // ours
 }
 
-// floorShare is how near to the null daemon is near enough.
-const floorShare = 0.8
+// limitShare is how near to the limit is near enough.
+const limitShare = 0.8
 
 // none is what counts as no allocation per MiB: a few of the start in many.
 const none = 0.05
@@ -38,7 +39,8 @@ func makeRows() []row {
 	for _, way := range ways {
 		for i, n := range []int{1, 8, 64} {
 			all = append(all, row{section: "Throughput", label: fmt.Sprintf("%s, %s", way, many(n, "session")), unit: "MiB/s",
-				keys: []string{fmt.Sprintf("%s.mibs/%d", way, n)}, more: true, ratio: speed[way][i], floor: floorShare})
+				keys: []string{fmt.Sprintf("%s.mibs/%d", way, n)}, more: true, ratio: speed[way][i],
+				limit: fmt.Sprintf("%s.limit/%d", way, n)})
 		}
 	}
 	for _, way := range ways {
@@ -108,8 +110,8 @@ func (r *row) target() string {
 	switch {
 	case r.ratio > 0 && r.goal > 0:
 		return fmt.Sprintf("%s %.1f×, goal %.1f×", sign, r.ratio, r.goal)
-	case r.ratio > 0 && r.floor > 0:
-		return fmt.Sprintf("%s %.1f× or %.0f %% of null", sign, r.ratio, 100*r.floor)
+	case r.ratio > 0 && r.limit != "":
+		return fmt.Sprintf("%s %.1f× or %.0f %% of limit", sign, r.ratio, 100*limitShare)
 	case r.ratio > 0:
 		return fmt.Sprintf("%s %.3g×", sign, r.ratio)
 	case r.most == none:
@@ -122,7 +124,7 @@ func (r *row) target() string {
 
 // judge says whether our daemon reaches the target; "" if there is none, or no
 // figure to judge by.
-func (r *row) judge(c, ours, null, ratio figure) string {
+func (r *row) judge(ours, limit, ratio figure) string {
 	if !ours.is() || r.target() == "" {
 		return ""
 	}
@@ -141,7 +143,7 @@ func (r *row) judge(c, ours, null, ratio figure) string {
 		if r.more {
 			reached = ratio.median >= r.ratio
 		}
-		near := r.floor > 0 && null.is() && ours.median >= r.floor*null.median
+		near := limit.is() && ours.median >= limitShare*limit.median
 		ok = ok && (reached || near)
 	}
 	switch {
@@ -153,5 +155,5 @@ func (r *row) judge(c, ours, null, ratio figure) string {
 	return "ok"
 }
 
-// daemons are the columns of a table.
-var daemons = []string{result.C, result.Ours, result.Null}
+// daemons are all, in the order of plots.
+var daemons = []string{result.C, result.Base, result.Ours, result.Null}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -11,25 +12,33 @@ import (
 
 // line is a row of the table in words.
 type line struct {
-	section, label, c, ours, ratio, target, verdict, null string
+	section, label, c, base, ours, ratio, target, verdict, limit, null string
 }
 
-// lines are the rows that have been measured at a speed.
+// lines are the rows that have been measured at a speed. The ratio is to the C
+// daemon, or to the base where there is one.
 func (t table) lines() []line {
 	var all []line
 	for i := range rows {
 		r := &rows[i]
-		c, ours, null := t.figure(r, result.C), t.figure(r, result.Ours), t.figure(r, result.Null)
+		c, base, ours, null := t.figure(r, result.C), t.figure(r, result.Base), t.figure(r, result.Ours), t.figure(r, result.Null)
 		if c == (figure{}) && ours == (figure{}) {
 			continue
 		}
-		ratio := t.ratio(r, result.C)
+		limit := figure{}
+		if r.limit != "" {
+			limit = t.figure(&row{keys: []string{r.limit}}, result.Ours)
+		}
 		l := line{
 			section: r.section, label: fmt.Sprintf("%s, %s", r.label, r.unit),
-			c: c.String(), ours: ours.String(), null: null.String(),
-			target: r.target(), verdict: r.judge(c, ours, null, ratio),
+			c: c.String(), base: base.String(), ours: ours.String(), null: null.String(), limit: limit.String(),
+			target: r.target(), verdict: r.judge(ours, limit, t.ratio(r, result.C)),
 		}
-		if ratio.is() {
+		to := result.C
+		if t.file.Options.Base != "" {
+			to = result.Base
+		}
+		if ratio := t.ratio(r, to); ratio.is() {
 			l.ratio = fmt.Sprintf("%.2f×", ratio.median)
 		}
 		all = append(all, l)
@@ -40,19 +49,22 @@ func (t table) lines() []line {
 // printTable prints the figures for people at a terminal.
 func printTable(w io.Writer, file *result.File) {
 	for _, speed := range tableSpeeds(file) {
-		cells := [][]string{{speed, "C usbmuxd", "ours", "ratio", "target", "", "null"}}
+		cells := [][]string{{speed, "C usbmuxd", "base", "ours", "ratio", "target", "", "limit", "null"}}
 		section := ""
 		for _, l := range (table{file, speed}).lines() {
 			if l.section != section {
 				section = l.section
 				cells = append(cells, []string{section})
 			}
-			cells = append(cells, []string{"  " + l.label, l.c, l.ours, l.ratio, l.target, l.verdict, l.null})
+			cells = append(cells, []string{"  " + l.label, l.c, l.base, l.ours, l.ratio, l.target, l.verdict, l.limit, l.null})
 		}
-		var widths [7]int
-		for _, row := range cells {
-			for i, c := range row {
-				widths[i] = max(widths[i], utf8.RuneCountInString(c))
+		var widths [9]int
+		for i := range cells {
+			if file.Options.Base == "" && len(cells[i]) > 1 {
+				cells[i] = slices.Delete(cells[i], 2, 3)
+			}
+			for k, c := range cells[i] {
+				widths[k] = max(widths[k], utf8.RuneCountInString(c))
 			}
 		}
 		fmt.Fprintln(w)

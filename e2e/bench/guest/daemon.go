@@ -21,6 +21,7 @@ import (
 var commands = map[string][]string{
 	result.C:    {"/usr/sbin/usbmuxd", "-f", "-p"},
 	result.Ours: {"/job/gomuxd", "-f", "-p"},
+	result.Base: {"/job/gomuxd-base", "-f", "-p"},
 	result.Null: {"/job/bench", "null"},
 }
 
@@ -52,13 +53,14 @@ func (d *daemon) Log() string {
 
 // start starts a daemon and waits until it has announced the phones, which are
 // plugged in. The caller must stop it.
-func start(name string, phones int) (*daemon, error) {
+func start(name string, env []string, phones int) (*daemon, error) {
 	if err := clean(); err != nil {
 		return nil, err
 	}
 	args := commands[name]
 	d := &daemon{name: name, cmd: exec.Command(args[0], args[1:]...), done: make(chan struct{})}
 	d.cmd.Stdout, d.cmd.Stderr = d, d
+	d.cmd.Env = append(os.Environ(), env...)
 	begin := time.Now()
 	if err := d.cmd.Start(); err != nil {
 		return nil, err

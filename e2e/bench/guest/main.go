@@ -56,6 +56,8 @@ func measureAll() error {
 		file     result.File
 		measures = flag.String("measures", "", "names, with commas")
 		speeds   = flag.String("speeds", "high", "high, super or both, with a comma")
+		daemons  = flag.String("daemons", "", "c, ours, base, null, with commas")
+		env      = flag.String("env", "", "NAME=VALUE, with commas, for our daemon")
 		profile  = flag.String("profile", "", "cpu, block, mutex or syscalls: profile our daemon into the directory of -out")
 		out      = flag.String("out", "/out/bench.json", "`FILE` for the result")
 	)
@@ -64,6 +66,10 @@ func measureAll() error {
 	flag.Parse()
 	file.Options.Measures = strings.Split(*measures, ",")
 	file.Options.Speeds = strings.Split(*speeds, ",")
+	file.Options.Daemons = strings.Split(*daemons, ",")
+	if *env != "" {
+		file.Options.Env = strings.Split(*env, ",")
+	}
 	if err := prepare(); err != nil {
 		return err
 	}
@@ -124,18 +130,14 @@ func (b *bench) measure() error {
 		}
 		for round := range b.file.Options.Rounds {
 			for _, m := range todo[:n] {
-				daemons := []string{result.C, result.Ours}
-				if m.null {
-					daemons = append(daemons, result.Null)
-				}
-				if b.profile != "" {
-					daemons = []string{result.Ours}
-				}
+				daemons := slices.Clone(b.file.Options.Daemons)
 				if round%2 == 1 {
 					slices.Reverse(daemons)
 				}
 				for _, d := range daemons {
-					b.run(m, d, round)
+					if d != result.Null || m.null {
+						b.run(m, d, round)
+					}
 				}
 			}
 		}
@@ -163,7 +165,11 @@ func (b *bench) once(m measure, daemon string, round int) (values map[string][]f
 	if err := b.phones.call("Verdict", struct{}{}); err != nil {
 		fmt.Printf("between runs: %v\n", err)
 	}
-	d, err := start(daemon, m.phones)
+	var env []string
+	if daemon == result.Ours {
+		env = b.file.Options.Env
+	}
+	d, err := start(daemon, env, m.phones)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -102,30 +103,23 @@ func (r *run) transfer(key string, way direction, devices []uint32, total int64)
 	r.note("share.phone/"+key, phone.Seconds()/gib)
 	r.note("share.client/"+key, client.Seconds()/gib)
 	r.note("share.kernel/"+key, max(0, (busy-daemon-phone-client).Seconds()/gib))
+	// As fast as this could go if the daemon took no time.
+	r.note("limit/"+key, float64(runtime.NumCPU())*gib*1024/(busy-daemon).Seconds())
 	r.note("share.idle/"+key, 1-float64(busy)/float64(after.all-before.all))
 	r.note("switches/"+key, (after.switches-before.switches)/(gib*1024))
 	r.note("rss/"+key, memory)
 	if len(devices) > 1 {
-		r.note("unfair/"+key, unfairness(t.first))
+		r.note("unfair/"+key, t.unfairness())
 	}
 	return nil
 }
 
-// unfairness is by how many percent the session that has got the most, or the
-// least, differed from the mean when the first was done.
-func unfairness(moved []int64) float64 {
-	var sum int64
-	for _, n := range moved {
-		sum += n
-	}
-	mean := float64(sum) / float64(len(moved))
-	return 100 * max(float64(slices.Max(moved))-mean, mean-float64(slices.Min(moved))) / mean
-}
-
-// farm moves the bytes from 1, 4, 16 and 32 phones.
+// farm moves the bytes from 1, 4, 16 and 32 phones, and enough from each that
+// their shares are more than what sockets and windows hold.
 func (r *run) farm() error {
+	const least = 2 << 20
 	for _, n := range []int{1, 4, 16, 32} {
-		if err := r.transfer(fmt.Sprint(n), down, r.d.ids[:n], r.bytes()); err != nil {
+		if err := r.transfer(fmt.Sprint(n), down, r.d.ids[:n], max(r.bytes(), int64(n)*least)); err != nil {
 			return err
 		}
 	}

@@ -69,8 +69,8 @@ func TestNull(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			tr := &transfer{way: way, each: 2<<20 + int64(i)}
-			if err := tr.move(c, stream(i), new(atomic.Int64)); err != nil {
+			tr := &transfer{way: way, each: 2<<20 + int64(i), moved: make([]atomic.Int64, 1)}
+			if err := tr.move(c, stream(i), 0); err != nil {
 				t.Errorf("%s: %v", way, err)
 			}
 			if way != echo { // the phone has closed

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,7 +42,11 @@ type transfer struct {
 	conns []net.Conn
 	each  int64          // bytes of a session
 	moved []atomic.Int64 // by session
-	first []int64        // moved when the first session was done
+
+	// What had been moved when the last session had got its first bytes, and when
+	// the first was done: between the two all compete.
+	begun       atomic.Int64 // sessions that have got their first bytes
+	first, last []int64
 }
 
 // nextStream numbers the streams of a process.
@@ -73,42 +78,80 @@ func (t *transfer) close() {
 // run moves and verifies every byte. It returns how long that took.
 func (t *transfer) run() (time.Duration, error) {
 	var (
-		wg    sync.WaitGroup
-		first sync.Once
-		errs  = make([]error, len(t.conns))
+		wg   sync.WaitGroup
+		done sync.Once
+		errs = make([]error, len(t.conns))
 	)
 	begin := time.Now()
 	for i, c := range t.conns {
 		wg.Go(func() {
-			if err := t.move(c, stream(nextStream.Add(1)), &t.moved[i]); err != nil {
+			if err := t.move(c, stream(nextStream.Add(1)), i); err != nil {
 				errs[i] = fmt.Errorf("%s, session %d of %d: %w", t.way, i+1, len(t.conns), err)
 				t.close() // the others have nothing more to prove
 				return
 			}
-			first.Do(func() {
-				for i := range t.moved {
-					t.first = append(t.first, t.moved[i].Load())
-				}
-			})
+			done.Do(func() { t.last = t.snapshot() })
 		})
 	}
 	wg.Wait()
 	return time.Since(begin), errors.Join(errs...)
 }
 
-// move is one session.
-func (t *transfer) move(c net.Conn, s stream, moved *atomic.Int64) error {
+func (t *transfer) snapshot() []int64 {
+	all := make([]int64, len(t.moved))
+	for i := range t.moved {
+		all[i] = t.moved[i].Load()
+	}
+	return all
+}
+
+// unfairness is by how many percent the session that has got the most, or the
+// least, while all were at it differed from the mean; 100 if they never were.
+func (t *transfer) unfairness() float64 {
+	if t.first == nil {
+		return 100
+	}
+	got := make([]int64, len(t.first))
+	for i := range got {
+		got[i] = t.last[i] - t.first[i]
+	}
+	return unfairness(got)
+}
+
+func unfairness(got []int64) float64 {
+	var sum int64
+	for _, n := range got {
+		sum += n
+	}
+	if sum <= 0 {
+		return 100
+	}
+	mean := float64(sum) / float64(len(got))
+	return 100 * max(float64(slices.Max(got))-mean, mean-float64(slices.Min(got))) / mean
+}
+
+// count notes what session i has moved.
+func (t *transfer) count(i int) func(int64) {
+	return func(n int64) {
+		if t.moved[i].Swap(n) == 0 && t.begun.Add(1) == int64(len(t.conns)) {
+			t.first = t.snapshot()
+		}
+	}
+}
+
+// move is session i.
+func (t *transfer) move(c net.Conn, s stream, i int) error {
 	switch t.way {
 	case down:
 		if _, err := c.Write(appendOrder(nil, t.each, s)); err != nil {
 			return err
 		}
-		return receive(c, s, t.each, moved)
+		return receive(c, s, t.each, t.count(i))
 	case up:
 		if _, err := c.Write(appendOrder(nil, t.each, s)); err != nil {
 			return err
 		}
-		if err := send(c, s, t.each, moved); err != nil {
+		if err := send(c, s, t.each, t.count(i)); err != nil {
 			return err
 		}
 		var verdict [1]byte
@@ -121,8 +164,8 @@ func (t *transfer) move(c net.Conn, s stream, moved *atomic.Int64) error {
 		return nil
 	}
 	sent := make(chan error, 1)
-	go func() { sent <- send(c, s, t.each, new(atomic.Int64)) }()
-	err := receive(c, s, t.each, moved)
+	go func() { sent <- send(c, s, t.each, func(int64) {}) }()
+	err := receive(c, s, t.each, t.count(i))
 	if err != nil {
 		c.Close()
 	}
@@ -130,12 +173,12 @@ func (t *transfer) move(c net.Conn, s stream, moved *atomic.Int64) error {
 }
 
 // send writes n bytes of a stream.
-func send(c net.Conn, s stream, n int64, moved *atomic.Int64) error {
+func send(c net.Conn, s stream, n int64, moved func(int64)) error {
 	const piece = 64 << 10
 	for at := int64(0); at < n; {
 		k, err := c.Write(s.piece(at, int(min(n-at, piece))))
 		at += int64(k)
-		moved.Store(at)
+		moved(at)
 		if err != nil {
 			return fmt.Errorf("after %d bytes: %w", at, err)
 		}
@@ -144,7 +187,7 @@ func send(c net.Conn, s stream, n int64, moved *atomic.Int64) error {
 }
 
 // receive reads and compares n bytes of a stream.
-func receive(c net.Conn, s stream, n int64, moved *atomic.Int64) error {
+func receive(c net.Conn, s stream, n int64, moved func(int64)) error {
 	buf := pieces.Get().(*[maxPiece]byte)
 	defer pieces.Put(buf)
 	for at := int64(0); at < n; {
@@ -153,7 +196,7 @@ func receive(c net.Conn, s stream, n int64, moved *atomic.Int64) error {
 			return wrong
 		}
 		at += int64(k)
-		moved.Store(at)
+		moved(at)
 		if err != nil && at < n {
 			return fmt.Errorf("after %d bytes: %w", at, err)
 		}
@@ -186,7 +229,7 @@ func startLoad(device uint32, n int) (*load, error) {
 				flowing <- struct{}{}
 				return
 			}
-			err := receive(c, s, 1, &t.moved[i])
+			err := receive(c, s, 1, func(int64) {})
 			flowing <- struct{}{}
 			for at := int64(1); err == nil; {
 				var k int

@@ -40,8 +40,8 @@ func move(t *testing.T, way direction, wire func(client, phone net.Conn) (net.Co
 		defer phone.Close()
 		handler(context.Background(), phone)
 	}()
-	tr := &transfer{way: way, each: 1 << 20}
-	err := tr.move(client, 3, new(atomic.Int64))
+	tr := &transfer{way: way, each: 1 << 20, moved: make([]atomic.Int64, 1)}
+	err := tr.move(client, 3, 0)
 	client.Close()
 	<-done
 	return err

@@ -8,6 +8,7 @@ import "time"
 const (
 	C    = "c"    // Debian's usbmuxd
 	Ours = "ours" // this project's
+	Base = "base" // this project's at another commit
 	Null = "null" // what moves the bytes and does nothing else, see e2e/bench/guest
 )
 
@@ -23,6 +24,9 @@ type File struct {
 // Options are how the runs were made.
 type Options struct {
 	Measures []string
+	Daemons  []string
+	Base     string   `json:",omitempty"` // commit of that daemon
+	Env      []string `json:",omitempty"` // of ours, as NAME=VALUE
 	Speeds   []string // of the bus: high, super
 	Rounds   int
 	MiB      int // moved in each transfer, by all sessions together
