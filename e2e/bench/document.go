@@ -9,7 +9,7 @@ import (
 	"gomuxd/e2e/bench/result"
 )
 
-const preface = `The phone and the processors of these figures are virtual%s: seconds and MiB/s are those of this rig alone and say nothing of a real phone on a real bus; compare the daemons with each other, by the ratios.
+const preface = `Virtual phone only: the phone and the processors of these figures are virtual%s: seconds and MiB/s are those of this rig alone and say nothing of a real phone on a real bus; compare the daemons with each other, by the ratios.
 
 # Benchmarks
 

@@ -84,9 +84,12 @@ func (c *check) run(ctx context.Context) error {
 			c.person.say("%v", err)
 		}
 		if ctx.Err() != nil {
-			c.giveUp(ctx.Err())
-			return ctx.Err()
+			err = ctx.Err()
+		} else if c.udid != "" {
+			continue
 		}
+		c.giveUp(err) // the rest needs a phone
+		return err
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ var (
 	errSkipped  = errors.New("skipped")
 	errTimedOut = errors.New("nothing happened in time")
 	errGone     = errors.New("the iPhone has gone: its cable was pulled, or it left the bus by itself")
-	errAbsent   = errors.New("no iPhone")
+	errAbsent   = errors.New("no iPhone came; a cable that only charges looks the same")
 	errDaemon   = errors.New("the daemon has ended by itself: see the end of its log")
 	errStopped  = errors.New("stopped")
 	errStranger = errors.New("the iPhone does not trust this computer")

@@ -77,6 +77,7 @@ func (t *traffic) addMux(o mux.Observed) {
 
 // concludeWire fills in the lines about the wire. The daemon must have ended.
 func (c *check) concludeWire() {
+	c.concludeLog()
 	t := sum(c.journal.all())
 	if t.sessions == 0 {
 		for _, l := range wireLines {
@@ -100,7 +101,6 @@ func (c *check) concludeWire() {
 		m.Acks, m.AckedBytes/max(m.Acks, 1), m.LargestAck, m.BareAcks, m.IdleAcks)
 	c.report.set(lineTogether, pass, "of %d packets, %d came with the one before and %d in parts", m.PacketsIn, m.Joined, m.Split)
 	c.concludeUSB(t)
-	c.concludeLog()
 }
 
 // concludeUSB fills in what only real USB shows.
