@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -18,13 +17,14 @@ import (
 // startWith is start with more options for the daemon.
 func startWith(t *testing.T, args ...string) *daemon {
 	t.Helper()
-	return startBy(t, []string{"sh", "-c", `exec "$0" "$@" ` + strings.Join(args, " ")})
+	forget(t)
+	return invocation{args: args}.launch(t)
 }
 
 // second runs the daemon under test once more; it must end well and say nothing.
 func second(t *testing.T, d *daemon, args ...string) {
 	t.Helper()
-	program := d.cmd.Args[len(d.cmd.Args)-4] // before -f -v -v
+	program := d.cmd.Args[0]
 	if out, err := exec.Command(program, args...).CombinedOutput(); err != nil || len(out) > 0 {
 		t.Fatalf("%s %v: %v, %s", program, args, err, out)
 	}
