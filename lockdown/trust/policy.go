@@ -16,8 +16,11 @@ const (
 func (m *Machine) SetPolicy(now time.Time, p Policy) {
 	before := m.cfg.Policy
 	m.cfg.Policy = p
+	if p == before || m.told || m.cfg.NoLockdown || m.state == RestoreMode || m.do == Save || m.do == Unpair {
+		return
+	}
+	m.dialog, m.taps = time.Time{}, 0 // to be asked for anew, if at all
 	switch {
-	case p == before, m.told, m.cfg.NoLockdown, m.state == RestoreMode, m.do == Save, m.do == Unpair:
 	case p == Never:
 		m.set(Disabled, CausePolicyNever)
 		m.rest()
