@@ -6,6 +6,7 @@ import (
 
 	"gomuxd/lockdown/flow"
 	"gomuxd/lockdown/trust"
+	"gomuxd/virtualphone"
 )
 
 var (
@@ -148,6 +149,15 @@ var policyStories = []story{
 			}
 		},
 		seen: "connecting dialog-shown paired trusted not-asked(unpaired-here)", disk: "used -untrusted", dialogs: 1,
+	},
+	{
+		name: "unpaired while it is restored", phone: virtualphone.Config{RestoreMode: true},
+		tell: func(r *rig) {
+			r.expect(time.Second, trust.RestoreMode)
+			r.flow.Hear(trust.Dismissed)
+			time.Sleep(time.Hour)
+		},
+		seen: "connecting restore-mode not-asked(unpaired-here) restore-mode",
 	},
 	{
 		name: "unpaired from a phone that no longer knows us", phone: coded,

@@ -61,6 +61,20 @@ func (s records) SetAside(udid, reason string) error {
 	return s.Store.SetAside(udid, reason)
 }
 
+// remove removes the record by hand.
+func (r *rig) remove() {
+	r.t.Helper()
+	r.must(os.Remove(filepath.Join(r.dir, udid+".plist")))
+}
+
+// otherBUID makes this another computer than the one that the record was made by.
+func otherBUID(r *rig) {
+	r.t.Helper()
+	data, err := plist.MarshalXML(map[string]any{"SystemBUID": "0C0FFEE0-0000-4000-8000-000000000000"})
+	r.must(err)
+	r.overwrite("SystemConfiguration", data)
+}
+
 // spoiled is the story of a phone whose record is of no use at the second plug.
 func spoiled(name, state, cause, reason string, spoil func(*rig)) story {
 	return story{
@@ -102,11 +116,7 @@ var recordStories = []story{
 	spoiled("of a phone with another key", "record-broken", "device-key", "device-key", func(r *rig) {
 		r.rewrite(func(rec *pairrecord.Record) { rec.DeviceCertificate = rec.HostCertificate })
 	}),
-	spoiled("restored from another computer", "buid-mismatch", "buid", "buid", func(r *rig) {
-		data, err := plist.MarshalXML(map[string]any{"SystemBUID": "0C0FFEE0-0000-4000-8000-000000000000"})
-		r.must(err)
-		r.overwrite("SystemConfiguration", data)
-	}),
+	spoiled("restored from another computer", "buid-mismatch", "buid", "buid", otherBUID),
 	spoiled("that the phone calls invalid", "record-broken", "InvalidPairRecord", "invalidpairrecord", func(r *rig) {
 		r.phone.FailNext("StartSession", "InvalidPairRecord")
 	}),
@@ -158,7 +168,7 @@ var recordStories = []story{
 		name: "removed by hand",
 		tell: func(r *rig) {
 			r.accept()
-			r.must(os.Remove(filepath.Join(r.dir, udid+".plist")))
+			r.remove()
 			r.expect(10*time.Minute, trust.NotAsked)
 			time.Sleep(time.Hour)
 			r.flow.Hear(trust.Told)

@@ -8,13 +8,15 @@ import (
 	"gomuxd/virtualphone"
 )
 
+type refusal struct {
+	name          string
+	pair, session trust.State
+}
+
 // refusals are all names that lockdownd refuses with, and the states they mean when
 // it refuses to pair and to start a session; mostly those of refusal below. An empty
 // state is one with a story of its own.
-var refusals = []struct {
-	name          string
-	pair, session trust.State
-}{
+var refusals = []refusal{
 	{"PairingDialogResponsePending", "", refused.session},
 	{"PasswordProtected", trust.Locked, trust.LockedSinceBoot},
 	{"PasscodeRequired", trust.PasscodeAwaited, refused.session},
@@ -54,7 +56,7 @@ var refusals = []struct {
 var refused = struct{ pair, session trust.State }{trust.AnswerNotAccepted, trust.NotAnswering}
 
 // refusalStories have the phone refuse for ten minutes, then think better of it.
-var refusalStories = slices.Concat(pairRefused(), sessionRefused())
+var refusalStories = slices.Concat(pairRefused(), pairRefusedLater(), sessionRefused())
 
 func pairRefused() (all []story) {
 	for _, e := range refusals {
@@ -72,6 +74,27 @@ func pairRefused() (all []story) {
 				r.accept()
 			},
 			seen: "connecting " + string(e.pair) + "(" + e.name + ") dialog-shown paired trusted", disk: "record used", dialogs: 1,
+		})
+	}
+	return all
+}
+
+// pairRefusedLater has the dialog on the screen all the while, too old in the end.
+func pairRefusedLater() (all []story) {
+	for _, name := range []string{"MCProtected", "PairingProhibitedOverThisConnection", "FMiPProtected", "EscrowLocked", "ServiceLimit", "SavePairRecordFailed"} {
+		i := slices.IndexFunc(refusals, func(e refusal) bool { return e.name == name })
+		all = append(all, story{
+			name: "Pair refused while it asks: " + name, phone: coded,
+			tell: func(r *rig) {
+				r.shows(virtualphone.TrustDialog)
+				r.phone.FailAlways("Pair", name)
+				time.Sleep(10 * time.Minute)
+				r.phone.Heal(virtualphone.AnyRequest)
+				r.expect(time.Minute, trust.DialogGone)
+				r.accept()
+			},
+			seen: "connecting dialog-shown " + string(refusals[i].pair) + "(" + name + ") dialog-gone(timed-out) paired trusted",
+			disk: "record used", dialogs: 1,
 		})
 	}
 	return all

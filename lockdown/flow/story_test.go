@@ -1,6 +1,7 @@
 package flow_test
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -48,8 +49,7 @@ func (s story) play(t *testing.T, plot *plot) {
 	})
 }
 
-// plot is what all stories have in common: the states, and the edges from one to
-// the next.
+// plot is what all stories have in common: which state came after which.
 type plot struct {
 	mu      sync.Mutex
 	stories int
@@ -94,20 +94,86 @@ func (p *plot) tells(s trust.State) bool {
 // cmd/usbmuxd shows them (TestBelowMux there), and e2e/guest has seen them on USB.
 var elsewhere = []trust.State{trust.ChargingOnly, trust.NoMux, trust.Recovery, trust.DFU}
 
+// TestStories plays every state, and everything that can happen in it.
 func TestStories(t *testing.T) {
 	var p plot
 	all := slices.Concat(firstStories, waitingStories, forgottenStories, recordStories, managedStories, policyStories, clientStories, refusalStories)
-	t.Run("play", func(t *testing.T) {
+	played := t.Run("whole", func(t *testing.T) {
 		for _, s := range all {
 			t.Run(s.name, func(t *testing.T) { s.play(t, &p) })
 		}
 	})
-	if p.stories < len(all) {
+	if testing.Short() {
+		return
+	}
+	played = t.Run("turns", func(t *testing.T) {
+		for _, w := range ways {
+			for _, turn := range turnsOf(w) {
+				t.Run(string(w.to)+", "+turn.name, func(t *testing.T) { turn.play(t, w, &p) })
+			}
+		}
+	}) && played
+	want := len(all)
+	for _, w := range ways {
+		want += len(turnsOf(w))
+	}
+	if !played || p.stories < want {
 		return // not all were wanted
 	}
 	for _, s := range trust.States() {
 		if told := p.tells(s); told == slices.Contains(elsewhere, s) {
 			t.Errorf("state %s told by a story: %v", s, told)
+		}
+	}
+	p.compare(t)
+}
+
+// unplayed are the machine's edges that nobody can meet, or hardly.
+var unplayed = []struct {
+	from, to string // "*" is any
+	why      string
+}{
+	{"*", "restore-mode", "a restart brings it about, which is a new plug"},
+	{"locked-since-boot", "dialog-gone", noRecordFirst},
+	{"not-answering", "dialog-gone", noRecordFirst},
+	{"forgotten-by-phone", "dialog-gone", noRecordFirst},
+	{"record-broken", "dialog-gone", noRecordFirst},
+	{"buid-mismatch", "dialog-gone", noRecordFirst},
+}
+
+const noRecordFirst = "a client must save a record while the dialog is up, and lose it when that has become too old"
+
+// compare compares what was played with the machine's edges.
+func (p *plot) compare(t *testing.T) {
+	data, err := os.ReadFile("../trust/testdata/edges.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	needless := slices.Clone(unplayed)
+	for line := range strings.Lines(string(data)) {
+		from, next, _ := strings.Cut(line, ":")
+		for _, to := range strings.Fields(next) {
+			e := edge{trust.State(from), trust.State(to)}
+			excuse := slices.IndexFunc(unplayed, func(u struct{ from, to, why string }) bool {
+				return (u.from == "*" || u.from == from) && u.to == to
+			})
+			switch {
+			case p.edges[e]:
+			case excuse < 0:
+				t.Errorf("nobody plays %s after %s", to, from)
+			default:
+				needless = slices.DeleteFunc(needless, func(u struct{ from, to, why string }) bool { return u == unplayed[excuse] })
+			}
+			delete(p.edges, e)
+		}
+	}
+	for _, u := range needless {
+		t.Errorf("all of %s after %s is played", u.to, u.from)
+	}
+	for e := range p.edges {
+		// A first state follows none; the flow makes expiring of disabled and trusted.
+		if e.from != "" && e.from != trust.Expiring && e.to != trust.Expiring {
+			t.Errorf("%s after %s is not the machine's", e.to, e.from)
 		}
 	}
 }
