@@ -240,3 +240,17 @@ func TestStatus(t *testing.T) {
 		}
 	})
 }
+
+// TestFactsAreTold asserts that what is found out is told when it is, although the
+// state is what it was.
+func TestFactsAreTold(t *testing.T) {
+	play(t, virtualphone.Config{Name: "Anna's iPhone"}, flow.Config{}, func(r *rig) {
+		r.phone.SilenceNext("StartService")
+		r.plug()
+		time.Sleep(time.Second)
+		if s := r.status(); s.State != trust.Connecting || s.Identity.DeviceName != "Anna's iPhone" {
+			t.Errorf("told after a second: %+v", s)
+		}
+		r.accept()
+	})
+}

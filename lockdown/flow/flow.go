@@ -70,8 +70,8 @@ type Flow struct {
 
 	// Run's.
 	machine  *trust.Machine
-	status   Status
-	told     bool // status has been reported
+	status   Status  // deeds add to it what they find out
+	told     *Status // as reported last, nil before
 	client   *lockdown.Client
 	fresh    bool // client has carried no request yet
 	offer    *pairrecord.Record
@@ -234,13 +234,13 @@ func (f *Flow) report() {
 	if (s.State == trust.Disabled || s.State == trust.Trusted) && s.Expires != nil && *s.Expires <= expiringDays {
 		s.State = trust.Expiring // nothing of ours uses it
 	}
-	if f.told && same(s, f.status) {
+	if f.told != nil && same(s, *f.told) {
 		return
 	}
 	if before := f.status; before.State != s.State || before.Cause != s.Cause {
 		f.log.Info("trust", zap.String("state", string(s.State)), zap.String("cause", s.Cause), zap.String("before", string(before.State)))
 	}
-	f.status, f.told = s, true
+	f.status, f.told = s, &s
 	if f.cfg.Changed != nil {
 		f.cfg.Changed(s)
 	}
