@@ -80,7 +80,8 @@ var orders = map[string]order{
 		if err != nil {
 			return fmt.Errorf("%q is no number of packets", args[0])
 		}
-		return p.UnplugAfter(int(n))
+		p.UnplugAfter(int(n))
+		return nil
 	}},
 	"replug": {nil, func(_ context.Context, p *Phone, _ []string) error {
 		p.Unplug()

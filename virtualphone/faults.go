@@ -57,18 +57,21 @@ func (p *Phone) sendPacket(proto uint32, body []byte) error {
 	return c.sendPacket(proto, body)
 }
 
-// UnplugAfter pulls the cable that is plugged in once the host has sent so many
-// more packets, so that it goes in the middle of something; 0 takes that back. It
-// reports ErrUnplugged without a cable.
-func (p *Phone) UnplugAfter(packets int) error {
+// UnplugAfter pulls the cable once the host has sent so many more packets, so that
+// it goes in the middle of something; without a cable, the next one that is plugged
+// in. 0 takes that back.
+func (p *Phone) UnplugAfter(packets int) {
+	p.plugMu.Lock()
+	defer p.plugMu.Unlock()
+	packets = max(packets, 0)
 	c := p.plugged()
 	if c == nil {
-		return ErrUnplugged
+		p.unplugIn = packets
+		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.unplugIn = max(packets, 0)
-	return nil
+	c.unplugIn = packets
 }
 
 // ResetConns ends every open connection with an RST that carries text; what

@@ -27,8 +27,9 @@ type Phone struct {
 	log *zap.Logger
 	wg  sync.WaitGroup // services and orders on their way; Close waits
 
-	plugMu   sync.Mutex // one plug or unplug at a time; guards the next three
+	plugMu   sync.Mutex // one plug or unplug at a time; guards the next four
 	watchers []func(*Cable)
+	unplugIn int // of the next cable
 	closed   bool
 	cable    atomic.Pointer[Cable] // nil while unplugged; written under plugMu
 
@@ -163,6 +164,7 @@ func (p *Phone) Plug() (*Cable, error) {
 		return nil, ErrPlugged
 	}
 	c := newCable(p)
+	c.unplugIn, p.unplugIn = p.unplugIn, 0
 	p.cable.Store(c)
 	p.noteChange()
 	for _, w := range p.watchers {

@@ -57,8 +57,8 @@ Commands:
                                pair unasked
   reboot                       restart; with a passcode it is then locked since
                                boot
-  unplug [PACKETS]             pull the cable, or once the host has sent so many
-                               more packets
+  unplug [PACKETS]             pull the cable, or the one to be plugged in next,
+                               now or once the host has sent so many more packets
   replug                       put it back in, pull it before
   wait dialog|passcode|gone|trusted|restricted|unplugged
                                block until that is so
