@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,7 +17,15 @@ import (
 
 var bin e2e.Binaries
 
+// beside is how many tests run beside each other, where they may: most of the time
+// they wait, for a poll or for silence to be long enough.
+const beside = "6"
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		f.Value.Set(beside)
+	}
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "gomuxd-e2e-")
 		if err != nil {
@@ -24,6 +33,9 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(dir)
+		// A program with the race detector sleeps for a second at its end, in case
+		// that others of its threads report something: the tools have none.
+		os.Setenv("GORACE", "atexit_sleep_ms=0")
 		if bin, err = e2e.Build(context.Background(), dir, true); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1

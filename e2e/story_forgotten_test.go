@@ -58,7 +58,7 @@ func TestSceneForgottenAttached(t *testing.T) {
 	s.await(trust.DialogShown)
 	s.status("asked-again")
 	s.tapTrust()
-	s.told("connecting dialog-shown trusted forgotten-by-phone dialog-shown trusted", "Attached Paired")
+	s.told("connecting dialog-shown trusted forgotten-by-phone dialog-shown trusted", "Attached Paired Paired")
 	s.asked(2, 0)
 	s.disk("copy invalidhostid", "record", "used")
 }
@@ -112,7 +112,7 @@ func TestSceneBUIDMismatch(t *testing.T) {
 	s.await(trust.DialogShown)
 	s.status("asked-again")
 	s.tapTrust()
-	s.told("connecting dialog-shown trusted gone stopped connecting buid-mismatch dialog-shown trusted", "Attached Paired Detached Attached Paired")
+	s.told("connecting dialog-shown trusted gone stopped connecting buid-mismatch dialog-shown trusted", "Attached Paired Detached closed Attached Paired")
 	s.asked(2, 0)
 	s.disk("copy buid", "record", "used")
 }

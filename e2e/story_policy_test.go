@@ -89,7 +89,7 @@ func TestScenePolicyPerDevice(t *testing.T) {
 	s.hear("Paired")
 	run(t, s.Rig, "SUCCESS: Validated", "idevicepair", "-u", second, "validate")
 	s.await(trust.Trusted)
-	s.told("connecting disabled connecting dialog-shown trusted", "Attached Paired")
+	s.told("connecting disabled connecting dialog-shown trusted", "Attached Attached Paired")
 	dialogs(firstPhone, " 0 dialogs")
 	dialogs(second, " 1 dialogs")
 }

@@ -50,9 +50,19 @@ func (k *track) await(ctx context.Context, want ...string) (string, error) {
 	}
 }
 
-// String is the whole story. What is told twice in a row stands once.
+// last is the latest word.
+func (k *track) last() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.words) == 0 {
+		return ""
+	}
+	return k.words[len(k.words)-1]
+}
+
+// String is the whole story.
 func (k *track) String() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return strings.Join(slices.Compact(slices.Clone(k.words)), " ")
+	return strings.Join(k.words, " ")
 }
