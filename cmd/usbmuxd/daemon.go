@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -136,6 +135,7 @@ func (d *muxd) run(ctx context.Context) error {
 	for _, task := range d.tasks {
 		run(func() error { return task(ctx) })
 	}
+	run(func() error { return d.tellStatus(ctx) })
 	events := make(chan hotplug.Event)
 	run(func() error { return d.source(ctx, events) })
 
@@ -157,8 +157,12 @@ func (d *muxd) run(ctx context.Context) error {
 // watch handles the source's events, and signals, until ctx ends or one of them
 // says that it is to end.
 func (d *muxd) watch(ctx context.Context, events <-chan hotplug.Event) {
+	alive, stop := watchdog(d.log)
+	defer stop()
 	for {
 		select {
+		case <-alive:
+			notifySystemd(d.log, daemon.SdNotifyWatchdog)
 		case ev := <-events:
 			d.handle(ctx, ev)
 			if d.granted() {
@@ -269,12 +273,5 @@ func (d *muxd) major(udid string) int {
 func (d *muxd) hear(udid string, e trust.Event) {
 	if f := d.flowOf(udid); f != nil {
 		f.Hear(e)
-	}
-}
-
-// notifySystemd tells the service manager, if there is one.
-func notifySystemd(log *zap.Logger, state string) {
-	if _, err := daemon.SdNotify(false, state); err != nil {
-		log.Warn("cannot notify systemd", zap.Error(fmt.Errorf("%s: %w", state, err)))
 	}
 }
