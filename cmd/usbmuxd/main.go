@@ -53,21 +53,21 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(exitUsage, err)
 	}
-	if opts.check {
+	switch {
+	case opts.check:
 		fmt.Fprintln(stdout, "usbmuxd: the configuration makes sense")
 		return exitOK
-	}
-	if opts.ask != 0 {
+	case opts.ask != 0:
 		err = signalHolder(s.PidFile, opts.ask)
-	} else {
-		if parent == nil { // the one that stays locks
-			err = checkPidFile(s.PidFile)
-		}
-		if err == nil && parent == nil && !s.mustStay() {
-			return daemonise(args, stderr)
+	case parent != nil:
+		err = asSecond(&s, serve(opts, &s, parent))
+	default:
+		err = checkPidFile(s.PidFile)
+		if err == nil && !s.mustStay() {
+			return daemonise(args, stderr) // whose child locks
 		}
 		if err == nil {
-			err = serve(opts, &s, parent)
+			err = serve(opts, &s, nil)
 		}
 		err = asSecond(&s, err)
 	}

@@ -86,7 +86,7 @@ func (a *account) own(dir string) error {
 	}
 	defer root.Close()
 	if err := a.ownTree(root, "."); err != nil {
-		return fmt.Errorf("give %s to user %q: %w", dir, a.name, err)
+		return fmt.Errorf("give %s to user %q: %w; name another directory with --config-dir", dir, a.name, err)
 	}
 	return nil
 }
