@@ -96,7 +96,8 @@ func (d *muxd) run(ctx context.Context) error {
 	}
 	defer r.release()
 	d.records, d.addresses = r.records, addresses(r.clients)
-	defer d.keys.Wait()
+	// A key pair in the making is not waited for: that takes seconds on a slow
+	// computer, and nobody is to have it.
 
 	srv := socket.NewServer(d.registry, socket.Config{
 		Log:     d.log.Named("socket"),
