@@ -96,7 +96,7 @@ func (c *check) dialog(ctx context.Context) error {
 		c.trusted = true
 		return errors.New("the phone pairs without a dialog")
 	}
-	return fmt.Errorf("Pair comes to %s: %s", answer, c.latest().Reason)
+	return fmt.Errorf("the phone answers Pair with %s: %s", answer, c.latest().Reason)
 }
 
 // unlock has the phone unlocked, which it answers with the dialog, and fills in
