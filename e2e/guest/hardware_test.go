@@ -23,7 +23,7 @@ const checkCode = "471108"
 // deed is what the person at the hardware check does when it prints these words.
 type deed struct {
 	words string
-	do    func(t *testing.T, p *phone) (typed []string)
+	do    func(t *testing.T, p *phone, check *os.Process) (typed []string)
 }
 
 // tapAt waits for the dialog and answers it.
@@ -49,33 +49,33 @@ var enter = []string{""}
 
 // obedient is a person who does as told.
 var obedient = []deed{
-	{"has a usbmuxd of its own", func(*testing.T, *phone) []string { return []string{"y"} }},
-	{"Unplug every", func(_ *testing.T, p *phone) []string { p.Unplug(); return nil }},
-	{"Unlock the iPhone and plug", func(t *testing.T, p *phone) []string { plugAt(t, p); return nil }},
-	{"Lock the iPhone", func(t *testing.T, p *phone) []string {
+	{"has a usbmuxd of its own", func(*testing.T, *phone, *os.Process) []string { return []string{"y"} }},
+	{"Unplug every", func(_ *testing.T, p *phone, _ *os.Process) []string { p.Unplug(); return nil }},
+	{"Unlock the iPhone and plug", func(t *testing.T, p *phone, _ *os.Process) []string { plugAt(t, p); return nil }},
+	{"Lock the iPhone", func(t *testing.T, p *phone, _ *os.Process) []string {
 		if err := p.Lock(); err != nil {
 			t.Error(err)
 		}
 		return enter
 	}},
-	{"Unlock the iPhone. It then asks", func(t *testing.T, p *phone) []string {
+	{"Unlock the iPhone. It then asks", func(t *testing.T, p *phone, _ *os.Process) []string {
 		if err := p.Unlock(checkCode); err != nil {
 			t.Error(err)
 		}
 		return nil
 	}},
-	{`Tap "Don't Trust"`, func(t *testing.T, p *phone) []string { tapAt(t, p, p.TapDontTrust); return nil }},
-	{"it then may ask anew", func(t *testing.T, p *phone) []string { p.Unplug(); plugAt(t, p); return nil }},
-	{`Tap "Trust"`, func(t *testing.T, p *phone) []string { tapAt(t, p, p.TapTrust); return enter }},
-	{"Now type the passcode", func(t *testing.T, p *phone) []string {
+	{`Tap "Don't Trust"`, func(t *testing.T, p *phone, _ *os.Process) []string { tapAt(t, p, p.TapDontTrust); return nil }},
+	{"it then may ask anew", func(t *testing.T, p *phone, _ *os.Process) []string { p.Unplug(); plugAt(t, p); return nil }},
+	{`Tap "Trust"`, func(t *testing.T, p *phone, _ *os.Process) []string { tapAt(t, p, p.TapTrust); return enter }},
+	{"Now type the passcode", func(t *testing.T, p *phone, _ *os.Process) []string {
 		if err := p.EnterPasscode(checkCode); err != nil {
 			t.Error(err)
 		}
 		return nil
 	}},
-	{"Pull the cable", func(_ *testing.T, p *phone) []string { p.Unplug(); return nil }},
-	{"Plug the iPhone in again", func(t *testing.T, p *phone) []string { plugAt(t, p); return nil }},
-	{"May an experiment be made", func(*testing.T, *phone) []string { return []string{"y"} }},
+	{"Pull the cable", func(_ *testing.T, p *phone, _ *os.Process) []string { p.Unplug(); return nil }},
+	{"Plug the iPhone in again", func(t *testing.T, p *phone, _ *os.Process) []string { plugAt(t, p); return nil }},
+	{"May an experiment be made", func(*testing.T, *phone, *os.Process) []string { return []string{"y"} }},
 }
 
 // hardwareCheck runs the check with a person who does the first of the deeds
@@ -106,7 +106,7 @@ func hardwareCheck(t *testing.T, p *phone, deeds []deed, env []string, args ...s
 		// The prompt is out; the program may wait for its answer a moment later.
 		for _, d := range deeds {
 			if strings.Contains(lines.Text(), d.words) {
-				for _, line := range d.do(t, p) {
+				for _, line := range d.do(t, p, cmd.Process) {
 					if _, err := io.WriteString(in, line+"\n"); err != nil {
 						t.Error(err)
 					}
@@ -224,6 +224,42 @@ func TestHardwareCheck(t *testing.T) {
 	}
 }
 
+// TestHardwareCheckStopped is Ctrl-C while the phone is in another USB mode: it
+// comes back in its first, and knows this computer no more.
+func TestHardwareCheckStopped(t *testing.T) {
+	skipC(t, "is not what is checked")
+	p := attach(t, 0, virtualphone.Config{}, usbip.Config{})
+	skip := func(*testing.T, *phone, *os.Process) []string { return []string{"s"} }
+	exit, _ := hardwareCheck(t, p, append([]deed{
+		{"Lock the iPhone", skip},
+		{`Tap "Don't Trust"`, skip},
+		{"go to the iPhone and back", skip},
+		{"Pull the cable", skip},
+		{"Unplug the iPhone.", skip},
+		{"switched to another USB mode", func(t *testing.T, p *phone, check *os.Process) []string {
+			eventually(t, time.Minute, func() error {
+				if mode := p.gadget.Mode(); mode != 3 {
+					return fmt.Errorf("mode %d", mode)
+				}
+				return nil
+			})
+			if err := check.Signal(os.Interrupt); err != nil {
+				t.Error(err)
+			}
+			return nil
+		}},
+	}, obedient...), nil)
+	if exit != 130 {
+		t.Errorf("exit code %d, want 130", exit)
+	}
+	if mode := p.gadget.Mode(); mode != 1 {
+		t.Errorf("the phone is in USB mode %d, want 1", mode)
+	}
+	if hosts := p.State().Hosts; len(hosts) > 0 {
+		t.Errorf("the phone still knows %v", hosts)
+	}
+}
+
 // TestHardwareCheckDiskFull is a disk that has no room for a pair record: the
 // report says so.
 func TestHardwareCheckDiskFull(t *testing.T) {
@@ -241,8 +277,8 @@ func TestHardwareCheckDiskFull(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "full"), make([]byte, 1<<20), 0o600); err == nil {
 		t.Fatal("the disk is not full")
 	}
-	skip := func(*testing.T, *phone) []string { return []string{"s"} }
-	no := func(*testing.T, *phone) []string { return enter }
+	skip := func(*testing.T, *phone, *os.Process) []string { return []string{"s"} }
+	no := func(*testing.T, *phone, *os.Process) []string { return enter }
 	exit, report := hardwareCheck(t, p, append([]deed{{"Lock the iPhone", skip}, {"May an experiment be made", no}}, obedient...), []string{"TMPDIR=" + dir}, "--size", "1MiB")
 	if exit != 1 {
 		t.Errorf("exit code %d, want 1", exit)

@@ -35,11 +35,12 @@ type check struct {
 	daemon   *daemon
 	watchers sync.WaitGroup // the bus, notifications
 
-	udid    string // of the iPhone that is checked; "" while there is none
-	model   string // what it is called when sold, and its system
-	trusted bool   // it has a pairing with this run to forget
-	file    file   // on it
-	borders borders
+	udid     string // of the iPhone that is checked; "" while there is none
+	model    string // what it is called when sold, and its system
+	trusted  bool   // it has a pairing with this run to forget
+	switched bool   // it may be in another USB mode than at first
+	file     file   // on it
+	borders  borders
 }
 
 // step is a part of the run that fills in some lines of the report. What it
@@ -243,21 +244,13 @@ func (c *check) stop() error {
 }
 
 // leave undoes all that the run has done to phone and computer, also after it
-// was interrupted. It tells whether the computer is as it was.
+// was interrupted, and says what it could not undo.
 func (c *check) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveLimit)
 	defer cancel()
-	if _, here := c.present(); here && c.daemon != nil {
-		if c.file.there {
-			if err := c.removeFile(ctx); err != nil {
-				c.person.say("the file %s is still on the iPhone: %v", c.file.name, err)
-			}
-		}
-		if c.trusted {
-			if _, err := c.daemon.control.Untrust(ctx, c.udid); err != nil {
-				c.person.say("the iPhone still knows this run's pairing, which harms nothing: %v", err)
-			}
-		}
+	if c.trusted || c.switched {
+		c.reach(ctx)
+		c.undo(ctx)
 	}
 	if err := c.stop(); err != nil {
 		c.person.say("the daemon did not end well: %v", err)
@@ -266,6 +259,50 @@ func (c *check) leave() {
 		c.person.say("%v", err)
 	}
 	c.giveBack()
+}
+
+// leaveLimit bounds what is done with the phone at the end.
+const leaveLimit = 30 * time.Second
+
+// reach sees to it that the daemon runs and has the phone in its first USB mode,
+// if it is plugged in.
+func (c *check) reach(ctx context.Context) {
+	if c.alive() == nil && !c.switched {
+		return
+	}
+	_ = c.stop() // whatever it says, it has ended
+	if err := c.start(ctx, trust.Ask, modeVariable+"=1"); err != nil {
+		c.person.say("%v", err)
+		return
+	}
+	_ = c.person.quietly(ctx, leaveLimit/3, func() bool { // whether it is there is asked below
+		_, here := c.present()
+		return here
+	})
+	c.switched = false
+}
+
+// undo removes the file and the pairing.
+func (c *check) undo(ctx context.Context) {
+	_, here := c.present()
+	if c.file.there {
+		err := errGone
+		if here {
+			err = c.removeFile(ctx)
+		}
+		if err != nil {
+			c.person.say("the file %s/%s is still on the iPhone; the next check removes it (%v)", c.file.dir, c.file.name, err)
+		}
+	}
+	if c.trusted {
+		err := errGone
+		if here {
+			_, err = c.daemon.control.Untrust(ctx, c.udid)
+		}
+		if err != nil {
+			c.person.say("the iPhone still knows the pairing of this check, which harms nothing (%v)", err)
+		}
+	}
 }
 
 // giveBack makes the computer's own usbmuxd as it was.
@@ -284,9 +321,6 @@ func (c *check) giveBack() {
 	c.report.set(lineServiceBack, pass, "%s", names)
 	c.person.say("The usbmuxd of this computer is as it was.")
 }
-
-// leaveLimit bounds what is done with the phone at the end.
-const leaveLimit = 15 * time.Second
 
 // present is the iPhone as the daemon lists it now. Before one was chosen it is
 // any.
@@ -364,6 +398,9 @@ func (c *check) told(ctx context.Context, place int) error {
 	})
 }
 
+// comesBack is how long a phone that has left by itself may take to come back.
+const comesBack = 3 * time.Second
+
 // phone is the iPhone. If it is not there, the person is asked to plug it in.
 func (c *check) phone(ctx context.Context) (client.Device, error) {
 	switch d, here := c.present(); {
@@ -374,9 +411,16 @@ func (c *check) phone(ctx context.Context) (client.Device, error) {
 	case c.alive() != nil:
 		return d, errDaemon
 	}
+	// Phones leave the bus for a moment by themselves, as after Trust.
 	place := c.journal.now()
+	var d client.Device
+	here := false
+	err := c.person.quietly(ctx, comesBack, func() bool { d, here = c.present(); return here })
+	if err != nil || here {
+		return d, err
+	}
 	c.person.tell("The iPhone is not there. Plug it in again.", c.waiting("it is listed"))
-	d, _, err := c.attached(ctx, place, c.person.limit)
+	d, _, err = c.attached(ctx, place, c.person.limit)
 	if errors.Is(err, errTimedOut) {
 		err = errGone
 	}

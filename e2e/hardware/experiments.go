@@ -39,6 +39,7 @@ func (c *check) switchMode(ctx context.Context) error {
 		if err := c.stop(); err != nil {
 			return err
 		}
+		c.switched = mode != "1"
 		if err := c.start(ctx, trust.Ask, modeVariable+"="+mode); err != nil {
 			return err
 		}

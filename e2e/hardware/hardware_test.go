@@ -327,6 +327,22 @@ func TestDiskFull(t *testing.T) {
 	p.clean(p.screen())
 }
 
+// TestStoppedUnplugged is Ctrl-C while the phone is not there: the person is told
+// what stays on it.
+func TestStoppedUnplugged(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	p := newPlay(t, secretive, but(asTold(), act{"Plug the iPhone in again", func(*play) { stop() }}))
+	if exit, _ := p.perform(ctx); exit != exitStopped {
+		t.Errorf("exit code %d, want %d", exit, exitStopped)
+	}
+	for _, words := range []string{"is still on the iPhone", "still knows the pairing"} {
+		if !strings.Contains(p.screen(), words) {
+			t.Errorf("want %q on the screen", words)
+		}
+	}
+}
+
 // TestStopped is Ctrl-C at the worst of times: nothing stays behind.
 func TestStopped(t *testing.T) {
 	for _, when := range []string{"Unlock the iPhone and plug", `Tap "Trust"`, "go to the iPhone and back", "Pull the cable"} {

@@ -228,6 +228,9 @@ func (c *check) trust(ctx context.Context) error {
 		if err := c.accepted(ctx); err != nil {
 			return err
 		}
+		if d, err = c.phone(ctx); err != nil { // it may have come anew
+			return err
+		}
 	}
 	l, err := c.session(ctx, d)
 	if err != nil {
