@@ -107,7 +107,7 @@ func (c *check) transfer(ctx context.Context) error {
 		return c.sendAndFetch(a)
 	})
 	if err == nil {
-		err = c.work(ctx, time.Minute, func(ctx context.Context) error { return c.lengths(ctx, d) })
+		err = c.work(ctx, 3*c.person.limit, func(ctx context.Context) error { return c.lengths(ctx, d) })
 	}
 	if err = c.blame(ctx, err); errors.Is(err, errGone) || ctx.Err() != nil {
 		return err // it is removed later
@@ -287,7 +287,11 @@ func (c *check) lengths(ctx context.Context, d client.Device) (err error) {
 	if c.borders.packet == 0 {
 		return nil // not on USB
 	}
-	defer func() { c.borders.err = err }()
+	defer func() {
+		if ctx.Err() == nil { // else it was stopped, and has not failed
+			c.borders.err = err
+		}
+	}()
 	a, err := c.openAFC(ctx, d)
 	if err != nil {
 		return err

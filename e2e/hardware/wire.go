@@ -117,6 +117,8 @@ func (c *check) concludeUSB(t traffic) {
 		v, tried = fail, c.borders.err.Error()
 	case c.borders.tried == 0:
 		v, tried = notTried, "no transfer"
+	case c.borders.tried < c.borders.packet:
+		v = notTried // not all
 	}
 	c.report.set(lineBorderOut, v, "%s; %d ended by one of length zero", tried, t.usb.EmptyOut)
 	c.report.set(lineBorderIn, v, "%s; %d ended by one of length zero, and %d by one in a transfer of its own", tried, t.usb.ShortIn, t.usb.EmptyIn)
@@ -131,8 +133,13 @@ func (c *check) concludeUSB(t traffic) {
 func (c *check) concludeLog() {
 	times := make(map[string]int)
 	for _, e := range c.journal.all() {
-		if l, ok := e.fact.(logged); ok && (l.level == "WARN" || l.level == "ERROR" || l.level == "" && strings.HasPrefix(l.text, "panic")) {
-			times[strings.TrimSpace(l.level+" "+l.message)]++
+		l, ok := e.fact.(logged)
+		switch {
+		case !ok:
+		case l.level == "WARN" || l.level == "ERROR":
+			times[l.level+" "+l.message]++
+		case strings.HasPrefix(l.text, "panic:"):
+			times[l.text]++
 		}
 	}
 	if len(times) == 0 {
