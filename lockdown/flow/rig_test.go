@@ -254,6 +254,35 @@ func (r *rig) accept() {
 	r.expect(2*time.Second, trust.Trusted)
 }
 
+// follow plugs a phone in that has been unplugged, and answers what it asks.
+func (r *rig) follow() {
+	r.t.Helper()
+	if r.phone.Cable() == nil {
+		<-r.over
+		time.Sleep(time.Second)
+		r.plug()
+	}
+	switch r.status(); r.phone.State().Dialog {
+	case virtualphone.TrustDialog:
+		r.must(r.phone.TapTrust())
+	case virtualphone.PasscodeDialog:
+		r.enter()
+	}
+}
+
+// settle follows the phone until it trusts us.
+func (r *rig) settle() {
+	r.t.Helper()
+	for range 600 {
+		if r.status().State == trust.Trusted {
+			return
+		}
+		r.follow()
+		time.Sleep(time.Second)
+	}
+	r.t.Fatalf("not trusted in the end, saw %s", strings.Join(r.seen, " "))
+}
+
 // disk tells in words what the directory of records holds: the record in use
 // (bagless if without an escrow bag), when it was used, what is to be unpaired, and
 // the reasons of what was put away, oldest first. A file that does not belong there

@@ -97,7 +97,7 @@ var elsewhere = []trust.State{trust.ChargingOnly, trust.NoMux, trust.Recovery, t
 // TestStories plays every state, and everything that can happen in it.
 func TestStories(t *testing.T) {
 	var p plot
-	all := slices.Concat(firstStories, waitingStories, forgottenStories, recordStories, managedStories, policyStories, clientStories, refusalStories)
+	all := slices.Concat(firstStories, generationStories, waitingStories, forgottenStories, recordStories, managedStories, policyStories, clientStories, refusalStories)
 	played := t.Run("whole", func(t *testing.T) {
 		for _, s := range all {
 			t.Run(s.name, func(t *testing.T) { s.play(t, &p) })

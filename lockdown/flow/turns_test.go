@@ -196,24 +196,6 @@ func (r *rig) changes(after int, to trust.State) {
 	}
 }
 
-// settle has the owner say yes to whatever is asked, until the phone trusts us.
-func (r *rig) settle() {
-	r.t.Helper()
-	for range 600 {
-		if r.status().State == trust.Trusted {
-			return
-		}
-		switch r.phone.State().Dialog {
-		case virtualphone.TrustDialog:
-			r.must(r.phone.TapTrust())
-		case virtualphone.PasscodeDialog:
-			r.enter()
-		}
-		time.Sleep(time.Second)
-	}
-	r.t.Fatalf("not trusted in the end, saw %s", strings.Join(r.seen, " "))
-}
-
 // play leads a phone into a state, has the turn happen, and sees it through to trust.
 func (turn turn) play(t *testing.T, w way, plot *plot) {
 	t.Parallel()
