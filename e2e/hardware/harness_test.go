@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -21,7 +22,11 @@ import (
 var bin e2e.Binaries
 
 func TestMain(m *testing.M) {
+	flag.Parse()
 	os.Exit(func() int {
+		if testing.Short() {
+			return m.Run()
+		}
 		dir, err := os.MkdirTemp("", "gomuxd-hardware-test-")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -137,6 +142,9 @@ func newPlay(t *testing.T, phone virtualphone.Config, acts []act) *play {
 // newSerialPlay is newPlay for a test that sets the environment.
 func newSerialPlay(t *testing.T, phone virtualphone.Config, acts []act) *play {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("plays a whole check with the real daemon, not with -short")
+	}
 	dir := t.TempDir()
 	p := &play{t: t, acts: acts, prompts: make(chan string, 64), report: filepath.Join(dir, "report.md")}
 	var err error

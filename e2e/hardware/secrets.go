@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"slices"
 	"strings"
 
 	"gomuxd/control/redact"
@@ -12,13 +13,20 @@ import (
 	"gomuxd/pairrecord"
 )
 
+// plainHosts are what computers are called that nobody has named.
+var plainHosts = []string{"localhost", "debian", "fedora", "ubuntu", "arch", "raspberrypi"}
+
 // newRedactor knows what gives away this computer and its user.
 func newRedactor(env func(string) string) *redact.Redactor {
 	r := redact.New(nil)
-	if host, err := os.Hostname(); err == nil && host != "localhost" {
-		r.Learn("host", host)
-		short, _, _ := strings.Cut(host, ".")
-		r.Learn("host", short)
+	if host, err := os.Hostname(); err == nil {
+		short, domain, _ := strings.Cut(host, ".")
+		if domain != "" {
+			r.Learn("host", host)
+		}
+		if !slices.Contains(plainHosts, strings.ToLower(short)) {
+			r.Learn("host", short)
+		}
 	}
 	names := []string{env("SUDO_USER")}
 	if u, err := user.Current(); err == nil {
