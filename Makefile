@@ -200,8 +200,15 @@ deb:
 	PACKAGE_GLIBC=$$(objdump -T $(PACKAGE_ROOT)/usr/*bin/* | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1 | cut -d_ -f2) \
 		$(NFPM) package -f packaging/nfpm.yaml -p deb -t $(DIST)/gomuxd_$(PACKAGE_VERSION)_$(PACKAGE_ARCH).deb
 
+## container-root: assemble dist/container, for an image of the daemon alone
+container-root: build
+	rm -rf $(DIST)/container && mkdir -p $(DIST)/container
+	packaging/container/root bin/usbmuxd $(DIST)/container/root
+	tar -C $(DIST)/container/root --sort=name --owner=0 --group=0 --numeric-owner --mtime=@$(SOURCE_DATE_EPOCH) -cf $(DIST)/container/root.tar .
+	cp packaging/container/Containerfile $(DIST)/container/
+
 ## clean: remove what was built
 clean:
 	rm -rf bin dist cover.out
 
-.PHONY: help hardware-check demo recording test e2e e2e-short vm-image build setup test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench bench-go fuzz cover install uninstall deb clean
+.PHONY: help hardware-check demo recording test e2e e2e-short vm-image build setup test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench bench-go fuzz cover install uninstall deb container-root clean
