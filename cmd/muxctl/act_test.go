@@ -85,6 +85,31 @@ func TestTrust(t *testing.T) {
 	}
 }
 
+// TestTrustAskedAnew asserts that a refusal from before is not taken for the answer to
+// what is asked now, which takes its time.
+func TestTrustAskedAnew(t *testing.T) {
+	for _, before := range []trust.State{trust.Denied, trust.PairingProhibited, trust.SupervisedChallenge} {
+		t.Run(string(before), func(t *testing.T) {
+			l := newLab(t)
+			l.serveControl()
+			l.app.patience, l.app.grace = patience, patience
+			l.hub.Put("k", in(anna(), before, "It said no.", "Ask."))
+			l.acts.trust = func(key string, _ control.TrustRequest) error {
+				go func() {
+					await(t, "the old answer", func() bool { return strings.Contains(l.out.String(), string(before)) })
+					l.hub.Put(key, in(anna(), trust.DialogShown, "It asks.", "Tap Trust."))
+					await(t, "the dialog", func() bool { return strings.Contains(l.out.String(), "dialog-shown") })
+					l.hub.Put(key, in(anna(), trust.Trusted, "", ""))
+				}()
+				return nil
+			}
+			if code, out, errOut := l.run("trust"); code != exitOK {
+				t.Errorf("trust = %d, %q, %q", code, out, errOut)
+			}
+		})
+	}
+}
+
 // TestTrustForgotten asserts that a phone which is said to trust this computer is
 // asked whether it still does, and asked for trust if it does not.
 func TestTrustForgotten(t *testing.T) {

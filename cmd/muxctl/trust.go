@@ -220,7 +220,7 @@ func (s *seeing) follow(ctx context.Context) error {
 			if d, err = s.ask(ctx, d); err != nil {
 				return err
 			}
-			if d.Trust == string(trust.Denied) {
+			if refuses(d) {
 				s.tell(d)
 				limit(s.a.grace, errStillNo) // an answer from before; the next one counts
 				return nil
@@ -325,10 +325,20 @@ func verdict(d control.Device) error {
 	switch trust.State(d.Trust) {
 	case trust.Trusted, trust.Expiring, trust.NoLockdown:
 		return errDone
-	case trust.Denied, trust.PairingProhibited, trust.SupervisedChallenge:
+	}
+	if refuses(d) {
 		return refused(d)
 	}
 	return hopeless(d)
+}
+
+// refuses reports that the device's last answer was no.
+func refuses(d control.Device) bool {
+	switch trust.State(d.Trust) {
+	case trust.Denied, trust.PairingProhibited, trust.SupervisedChallenge:
+		return true
+	}
+	return false
 }
 
 // hopeless is the error for a device that cannot be asked at all.
