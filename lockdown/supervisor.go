@@ -47,8 +47,12 @@ func ParseSupervisor(data []byte, password string) (*Supervisor, error) {
 		}
 		s.certificate, s.key = certificate, key
 	}
-	if _, ok := s.key.(*rsa.PrivateKey); !ok {
+	key, ok := s.key.(*rsa.PrivateKey)
+	if !ok {
 		return nil, fmt.Errorf("supervisor identity: phones know RSA keys, this is %T", s.key)
+	}
+	if !key.PublicKey.Equal(s.certificate.PublicKey) {
+		return nil, errors.New("supervisor identity: the private key is not the certificate's")
 	}
 	return s, nil
 }
