@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"software.sslmate.com/src/go-pkcs12"
@@ -15,6 +16,7 @@ import (
 	"gomuxd/lockdown"
 	"gomuxd/lockdown/flow"
 	"gomuxd/lockdown/trust"
+	"gomuxd/pairrecord"
 	"gomuxd/virtualphone"
 )
 
@@ -150,6 +152,23 @@ var managedStories = []story{
 			c.kept()
 		},
 		seen: "connecting paired trusted", disk: "record used -replaced", dialogs: 1,
+	},
+	{
+		// Paired without a bag while a client saves a record with one: that is not
+		// replaced, but put away once the phone says that it knows ours instead.
+		name: "supervised and locked, a fuller record comes between", phone: coded, cfg: flow.Config{Supervisor: ours().inPEM()},
+		before: func(r *rig) {
+			supervised(r)
+			lockedUp(r)
+			var once atomic.Bool
+			r.phone.OnRequest(func(request string, done bool) {
+				if request == "Pair" && done && len(r.phone.State().Hosts) > 0 && once.CompareAndSwap(false, true) {
+					r.bring(func(rec *pairrecord.Record) { rec.EscrowBag = []byte("bag") })
+				}
+			})
+		},
+		tell: func(r *rig) { r.expect(time.Minute, trust.Trusted) },
+		seen: "connecting forgotten-by-phone(InvalidHostID) paired trusted", disk: "bagless used -invalidhostid",
 	},
 	{
 		name: "management forbids pairing, then allows it", phone: managed,

@@ -49,11 +49,13 @@ func (s story) play(t *testing.T, plot *plot) {
 	})
 }
 
-// plot is what all stories have in common: which state came after which.
+// plot is what all stories have in common: which state came after which, and the
+// causes.
 type plot struct {
 	mu      sync.Mutex
 	stories int
 	edges   map[edge]bool
+	causes  map[string]bool
 }
 
 type edge struct{ from, to trust.State }
@@ -63,14 +65,15 @@ func (p *plot) add(seen []string) {
 	defer p.mu.Unlock()
 	p.stories++
 	if p.edges == nil {
-		p.edges = map[edge]bool{}
+		p.edges, p.causes = map[edge]bool{}, map[string]bool{}
 	}
 	var from trust.State
 	for _, word := range seen {
 		if word == "paired" {
 			continue
 		}
-		name, _, _ := strings.Cut(word, "(")
+		name, cause, _ := strings.Cut(word, "(")
+		p.causes[strings.TrimSuffix(cause, ")")] = true
 		to := trust.State(name)
 		if word == "|" {
 			to = ""
@@ -125,7 +128,21 @@ func TestStories(t *testing.T) {
 			t.Errorf("state %s told by a story: %v", s, told)
 		}
 	}
+	for _, cause := range causes {
+		if !p.causes[cause] {
+			t.Errorf("cause %s told by no story", cause)
+		}
+	}
 	p.compare(t)
+}
+
+// causes are those beside lockdownd's own names. That there is no record is told by
+// the state alone.
+var causes = []string{
+	trust.CauseSilent, trust.CauseGarbage, trust.CauseRefused, trust.CauseBroken,
+	trust.CauseTLS, trust.CauseDeviceKey, trust.CauseIncomplete, trust.CauseUnreadable, trust.CauseDisk, trust.CauseUnused, trust.CauseBUID,
+	trust.CausePolicyAsk, trust.CausePolicyNever, trust.CauseUnpairedHere,
+	trust.CauseTimedOut, trust.CauseLockedAway,
 }
 
 // unplayed are the machine's edges that nobody can meet, or hardly.
