@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"gomuxd/e2e"
@@ -19,6 +21,8 @@ var ours, phone string
 func TestMain(m *testing.M) {
 	// A program with the race detector sleeps for a second as it ends, unless told.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
+	// What nohup(1) runs ignores SIGHUP, and so would what it starts.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	if os.Getenv(boxVariable) != "" {
 		os.Exit(boxMain())
 	}
