@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -170,25 +169,35 @@ func makeImage(ctx context.Context, dir string) error {
 }
 
 // lock takes an exclusive lock on a file, waiting for its holder until ctx ends.
+// Who waits longest has the next turn: the kernel keeps the queue, as it would not
+// for those who only ask now and then.
 func lock(ctx context.Context, path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return func() { f.Close() }, nil
+	locked := make(chan error, 1)
+	go func() { // as long as flock(2) waits, which nothing interrupts
+		for {
+			err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
+			if !errors.Is(err, unix.EINTR) {
+				locked <- err
+				return
+			}
 		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+	}()
+	select {
+	case err := <-locked:
+		if err != nil {
 			f.Close()
 			return nil, fmt.Errorf("lock %s: %w", path, err)
 		}
-		select {
-		case <-ctx.Done():
+		return func() { f.Close() }, nil
+	case <-ctx.Done():
+		go func() {
+			<-locked
 			f.Close()
-			return nil, fmt.Errorf("wait for another machine, lock %s: %w", path, ctx.Err())
-		case <-time.After(100 * time.Millisecond):
-		}
+		}()
+		return nil, fmt.Errorf("wait for another machine, lock %s: %w", path, ctx.Err())
 	}
 }
