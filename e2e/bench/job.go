@@ -63,11 +63,15 @@ func (j *job) run(ctx context.Context) (*result.File, error) {
 	var seconds, disturbed float64
 	for _, speed := range j.options.Speeds {
 		out := filepath.Join(dir, "out-"+speed)
+		list := j.options.Measures
+		if len(list) == len(measures["all"]) && speed == "super" {
+			list = atSuperSpeed
+		}
 		watch := &startWatch{Writer: os.Stdout}
 		r, err := vm.Run(ctx, vm.Config{
 			Flavour: vm.Udev,
 			Files:   files,
-			Command: []string{"./bench", "-out", "/out/bench.json", "-speeds", speed, "-measures", strings.Join(j.options.Measures, ","),
+			Command: []string{"./bench", "-out", "/out/bench.json", "-speeds", speed, "-measures", strings.Join(list, ","),
 				"-daemons", strings.Join(j.options.Daemons, ","), "-env", j.env,
 				"-rounds", strconv.Itoa(j.options.Rounds), "-mib", strconv.Itoa(j.options.MiB), "-profile", j.profile},
 			Timeout: perBoot,

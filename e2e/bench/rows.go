@@ -77,7 +77,7 @@ func makeRows() []row {
 		row{section: "Latency", label: "daemon's processor time for a connect", unit: "ms", keys: []string{"connect.cpu"}},
 		row{section: "Latency", label: "daemon's processor time there and back", unit: "ms", keys: []string{"roundtrip.cpu"}},
 		row{section: "Requests and events", label: "ListDevices, 1 phone", unit: "/s", keys: []string{"list.persecond"}, more: true},
-		row{section: "Requests and events", label: "ListDevices, 32 phones", unit: "/s", keys: []string{"farmlist.persecond"}, more: true},
+		row{section: "Requests and events", label: "ListDevices, 32 phones", unit: "/s", keys: []string{"farm.persecond"}, more: true},
 		row{section: "Requests and events", label: "first to last of 100 listeners", unit: "ms", keys: []string{"replug.fanout"}},
 		row{section: "Requests and events", label: "plug to listed", unit: "ms", keys: []string{"replug.plugged"}},
 		row{section: "Requests and events", label: "unplug to told", unit: "ms", keys: []string{"replug.unplugged"}},

@@ -62,7 +62,7 @@ func measureAll() error {
 		out      = flag.String("out", "/out/bench.json", "`FILE` for the result")
 	)
 	flag.IntVar(&file.Options.Rounds, "rounds", 5, "how often")
-	flag.IntVar(&file.Options.MiB, "mib", 32, "moved in each transfer")
+	flag.IntVar(&file.Options.MiB, "mib", 16, "moved in each transfer")
 	flag.Parse()
 	file.Options.Measures = strings.Split(*measures, ",")
 	file.Options.Speeds = strings.Split(*speeds, ",")
