@@ -82,7 +82,7 @@ func (c *check) run(ctx context.Context) error {
 		err := c.blame(ctx, s.run(c, ctx))
 		c.giveReasons(s.lines, s.core, err)
 		if err != nil && !errors.Is(err, errSkipped) {
-			c.person.say("%v", err)
+			c.person.say("%v", reason(err))
 		}
 		if ctx.Err() != nil {
 			err = ctx.Err()
