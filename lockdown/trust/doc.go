@@ -26,8 +26,9 @@
 // request_pair notification after which Pair is still pending. Whether any phone
 // notifies that early is not known; those who watched one say that it notifies only
 // after the passcode. lockdownd answers the same before and after the tap, so such
-// a phone is in dialog-shown until it trusts us. The one other sign would be the
-// refusal PasscodeRequired.
+// a phone is in dialog-shown until it trusts us, and if it has a passcode and loses
+// the answer, that looks like a tap. The one other sign would be the refusal
+// PasscodeRequired.
 //
 // trusted is said only of a record that has opened a session.
 package trust

@@ -252,6 +252,17 @@ func TestMachine(t *testing.T) {
 			policy(Auto, Connecting, ""),
 			did(Identify, phone, Connecting, ""),
 		)},
+		{"from auto to ask, while one that has forgotten us asks", Config{}, []step{
+			did(Identify, withOurs, Connecting, ""),
+			did(Check, unknown, ForgottenByPhone, nameInvalidHostID),
+			did(SetAside, gone, ForgottenByPhone, nameInvalidHostID),
+			did(Listen, fine, ForgottenByPhone, nameInvalidHostID),
+			did(Pair, dialogUp, DialogShown, nameInvalidHostID),
+			policy(Ask, NotAsked, CausePolicyAsk),
+			after(time.Hour, did(Rest, fine, NotAsked, CausePolicyAsk)),
+			heard(Told, NotAsked, CausePolicyAsk),
+			did(Pair, dialogUp, DialogShown, nameInvalidHostID),
+		}},
 		{"what is ordered goes on under any policy", Config{Policy: Ask}, []step{
 			did(Identify, phone, NotAsked, CausePolicyAsk),
 			heard(Told, NotAsked, CausePolicyAsk),
@@ -480,21 +491,27 @@ func seconds(all ...int) (d []time.Duration) {
 	return d
 }
 
-// FuzzMachine asserts that no order of results and events stops the machine for
-// good, has it spin, or gives it a state without a name.
+// FuzzMachine asserts that no order of results, events and policies stops the machine
+// for good, has it spin, or gives it a state without a name.
 func FuzzMachine(f *testing.F) {
 	causes := []string{"", nameDialogPending, namePasswordProtected, nameUserDenied, nameInvalidHostID, nameProhibited,
 		nameMCProtected, nameFMiPProtected, nameEscrowLocked, nameServiceLimit, namePasscodeRequired, "Odd", CauseSilent,
 		CauseGarbage, CauseRefused, CauseBroken, CauseTLS, CauseDeviceKey, CauseUnreadable, CauseDisk, CauseNoRecord}
+	policies := []Policy{Auto, Ask, Never}
 	f.Add([]byte{0, 0, 0, 0})
 	f.Add([]byte("\x00\x01\x02\x03\x80\x81\x82\x83\x84"))
+	f.Add([]byte("\x15\x19\x00\x00\x16\x8a\x00")) // a dialog, and then policy ask
 	f.Fuzz(func(t *testing.T, script []byte) {
 		now := time.Unix(1_800_000_000, 0)
 		m := New(Config{Policy: Auto}, now)
 		busy := 0
 		for _, b := range script {
 			if b >= 0x80 {
-				m.Hear(now, Event(b%10))
+				if n := int(b) % (int(Dismissed) + 1 + len(policies)); n <= int(Dismissed) {
+					m.Hear(now, Event(n))
+				} else {
+					m.SetPolicy(now, policies[n-int(Dismissed)-1])
+				}
 				busy = 0
 				continue
 			}
@@ -502,10 +519,8 @@ func FuzzMachine(f *testing.F) {
 			if d == Rest {
 				busy = 0
 				if at.IsZero() {
-					switch m.state {
-					case RestoreMode, NoLockdown, Denied, DialogGone, AnswerNotAccepted, NotAsked:
-					default:
-						t.Fatalf("nothing is planned in state %v", m.state)
+					if !restful(m) {
+						t.Fatalf("nothing is planned in state %v, policy %v", m.state, m.cfg.Policy)
 					}
 					at = now.Add(time.Second)
 				}
@@ -524,4 +539,17 @@ func FuzzMachine(f *testing.F) {
 			}
 		}
 	})
+}
+
+// restful reports that it needs a person, or another policy, for things to go on.
+func restful(m *Machine) bool {
+	switch m.state {
+	case RestoreMode, NoLockdown, Denied, DialogGone, AnswerNotAccepted, NotAsked:
+		return true
+	case Disabled:
+		return m.cfg.Policy == Never
+	case Trusted, ForgottenByPhone, RecordBroken, BUIDMismatch:
+		return m.cfg.Policy != Auto
+	}
+	return false
 }

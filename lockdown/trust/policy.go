@@ -34,6 +34,7 @@ func (m *Machine) SetPolicy(now time.Time, p Policy) {
 			m.ask(now)
 		}
 	case m.asking:
-		m.ask(now) // which holds back now
+		m.set(NotAsked, CausePolicyAsk)
+		m.rest()
 	}
 }
