@@ -1,6 +1,10 @@
 package explain
 
-import "gomuxd/lockdown/trust"
+import (
+	"strings"
+
+	"gomuxd/lockdown/trust"
+)
 
 func notAsked(v voice) (reason, next string) {
 	next = v.say("Unlock the device and run %s, then %s.", v.command("trust"), v.tap())
@@ -9,7 +13,8 @@ func notAsked(v voice) (reason, next string) {
 	}
 	switch v.cause {
 	case trust.CauseUnpairedHere:
-		return v.say("Trust between the device and this computer was ended from this computer."), next
+		return v.say("Trust between the device and this computer was ended from this computer."),
+			strings.Replace(next, "Unlock", "To set it up again, unlock", 1)
 	case trust.CausePolicyAsk:
 		return v.say("The device has not been asked for trust: this computer is set to ask only when told to."), next
 	}
