@@ -56,9 +56,10 @@ type muxd struct {
 	scanned  bool               // those that were there at the start are known; likewise
 	wish     exitWish           // likewise
 
-	mu    sync.Mutex       // guards views
-	views map[string]*view // by port path: what is plugged in
-	wg    sync.WaitGroup   // the devices' goroutines
+	mu    sync.Mutex             // guards views and met
+	views map[string]*view       // by port path: what is plugged in
+	met   map[string]flow.Status // by UDID: as it was told last
+	wg    sync.WaitGroup         // the devices' goroutines
 }
 
 func newDaemon(opts *options, s *settings, log *zap.Logger) *muxd {
@@ -70,6 +71,7 @@ func newDaemon(opts *options, s *settings, log *zap.Logger) *muxd {
 		registry: socket.NewRegistry(),
 		devices:  make(map[string]*device),
 		views:    make(map[string]*view),
+		met:      make(map[string]flow.Status),
 	}
 	d.settings.Store(s)
 	d.hub = control.NewHub(control.Config{

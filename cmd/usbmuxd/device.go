@@ -144,6 +144,7 @@ const productT2 = 0x8600
 
 // newFlow makes the flow that cares for a phone's trust.
 func (d *muxd) newFlow(log *zap.Logger, info socket.Info, session *mux.Session, v *view) *flow.Flow {
+	before := d.known(info.UDID)
 	return flow.New(flow.Config{
 		Log:  log.Named("trust"),
 		UDID: info.UDID,
@@ -161,7 +162,31 @@ func (d *muxd) newFlow(log *zap.Logger, info socket.Info, session *mux.Session, 
 		Records:    d.records,
 		Keys:       &d.keys,
 		Supervisor: d.supervisor,
-		Changed:    v.trust,
-		Paired:     func() { d.registry.Paired(info.UDID) },
+		Identity:   before.Identity,
+		Capacity:   before.Capacity,
+		Changed: func(s flow.Status) {
+			v.trust(s)
+			d.remember(info.UDID, s)
+		},
+		Paired: func() { d.registry.Paired(info.UDID) },
 	})
+}
+
+// maxMet bounds how many phones are remembered, should somebody make them up.
+const maxMet = 1024
+
+// known is what a phone has told of itself since this daemon's start. One that comes
+// back locked, or silent, has its name nevertheless.
+func (d *muxd) known(udid string) flow.Status {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.met[udid]
+}
+
+func (d *muxd) remember(udid string, s flow.Status) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, is := d.met[udid]; is || len(d.met) < maxMet {
+		d.met[udid] = s
+	}
 }

@@ -43,6 +43,11 @@ type Config struct {
 	Supervisor *lockdown.Supervisor // nil: none
 	Timeout    time.Duration        // for each reply; 0: lockdown.DefaultTimeout
 
+	// Identity and Capacity are what the phone told at an earlier plug: they are
+	// shown until it tells anew. Both may be zero.
+	Identity lockdown.Identity
+	Capacity uint64
+
 	// Changed is called by Run with each new status. Paired is called by Run when
 	// it has saved a new record. Both may be nil and must not block.
 	Changed func(Status)
@@ -94,7 +99,10 @@ func New(cfg Config) *Flow {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
-	return &Flow{cfg: cfg, log: cfg.Log, ring: make(chan struct{}, 1)}
+	return &Flow{
+		cfg: cfg, log: cfg.Log, ring: make(chan struct{}, 1),
+		status: Status{Identity: cfg.Identity, Capacity: cfg.Capacity},
+	}
 }
 
 // Hear leaves word of an event for Run.
