@@ -94,6 +94,46 @@ func TestScenePolicyPerDevice(t *testing.T) {
 	dialogs(second, " 1 dialogs")
 }
 
+// TestSceneUnpaired asserts that a person who unpairs is not asked again until told
+// to, and that muxctl untrust ends both halves.
+func TestSceneUnpaired(t *testing.T) {
+	s := playTrusted(t, "unpaired", e2e.Config{})
+	run(t, s.Rig, "SUCCESS: Unpaired", "idevicepair", "unpair")
+	s.await(trust.NotAsked)
+	s.status("by-a-program")
+	s.disk("copy deleted", "used")
+	trusted := s.muxctlTrust(firstPhone[:12])
+	s.await(trust.DialogShown)
+	s.tapTrust()
+	trusted()
+	muxctl(t, s.Rig, "", "untrust", "--yes", firstPhone)
+	s.await(trust.NotAsked)
+	muxctl(t, s.Rig, "set aside", "records", "list")
+	muxctl(t, s.Rig, "untrusted", "records", "show", firstPhone)
+	s.told("connecting dialog-shown trusted not-asked dialog-shown trusted not-asked", "Attached Paired Paired")
+	s.asked(2, 0)
+	s.disk("copy deleted", "copy untrusted", "used")
+	fails(t, s.Rig, "", "idevicepair", "validate") // which has the phone ask, by itself
+}
+
+// TestSceneUntrustedAway asserts that a phone which is away when trust is ended hears
+// of that when it comes.
+func TestSceneUntrustedAway(t *testing.T) {
+	s := playTrusted(t, "untrusted-away", e2e.Config{})
+	s.unplug()
+	muxctl(t, s.Rig, "", "untrust", "--yes", firstPhone)
+	s.disk("untrusted", "used")
+	s.plug()
+	s.await(trust.NotAsked)
+	s.status("returned")
+	if hosts := s.look().State.Hosts; len(hosts) != 0 {
+		t.Errorf("the phone still trusts %q", hosts)
+	}
+	s.told("connecting dialog-shown trusted gone connecting not-asked", "Attached Paired Detached Attached")
+	s.asked(1, 0)
+	s.disk("copy untrusted", "used")
+}
+
 func TestScenePairingProhibited(t *testing.T) {
 	s := play(t, "pairing-prohibited", e2e.Config{})
 	s.phone("behavior", "pairing-forbidden", "on")

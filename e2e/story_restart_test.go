@@ -86,3 +86,20 @@ func TestSceneRestarts(t *testing.T) {
 		t.Errorf("the record has changed, %v", err)
 	}
 }
+
+// TestSceneReplugs is the same for a hundred replugs and restarts of the phone.
+func TestSceneReplugs(t *testing.T) {
+	s := playTrusted(t, "replugs", e2e.Config{})
+	for i := range 100 {
+		if i%20 == 19 {
+			s.phone("reboot")
+		} else {
+			s.phone("replug")
+		}
+		s.await(trust.Trusted)
+	}
+	s.works()
+	s.told("connecting dialog-shown trusted( gone connecting trusted){100}", "Attached Paired( Detached Attached){100}")
+	s.asked(1, 0)
+	s.disk("record", "used")
+}

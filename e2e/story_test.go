@@ -1,8 +1,10 @@
 package e2e_test
 
 import (
+	"encoding/json"
 	"testing"
 
+	"gomuxd/control"
 	"gomuxd/e2e"
 	"gomuxd/lockdown/trust"
 )
@@ -17,10 +19,25 @@ func TestSceneFirstConnection(t *testing.T) {
 	s.status("asked")
 	s.tapTrust("1234")
 	s.status("trusted")
+	s.listed()
 	s.unplug()
 	s.told("connecting dialog-shown trusted gone", "Attached Paired Detached")
 	s.asked(1, 0)
 	s.disk("record", "used")
+}
+
+// listed asserts what programs are told of a trusted phone.
+func (s *scene) listed() {
+	s.t.Helper()
+	var list []control.Device
+	if err := json.Unmarshal([]byte(muxctl(s.t, s.Rig, "", "list", "--json")), &list); err != nil {
+		s.t.Fatal(err)
+	}
+	if len(list) != 1 || list[0].Trust != string(trust.Trusted) || list[0].Model != "iPhone 13" ||
+		list[0].Capacity == nil || list[0].ExpiresInDays == nil || *list[0].ExpiresInDays != 30 {
+		s.t.Errorf("muxctl list: %+v", list)
+	}
+	run(s.t, s.Rig, "Virtual iPhone", "ideviceinfo", "-k", "DeviceName")
 }
 
 func TestSceneDontTrust(t *testing.T) {
