@@ -120,7 +120,7 @@ func TestVMGuest(t *testing.T) {
 			cycles = 10
 		}
 		t.Run(string(flavour), func(t *testing.T) {
-			guest(t, flavour, 60*time.Minute, "gomuxd", ".", "^TestTools$", cycles, "")
+			guest(t, flavour, 90*time.Minute, "gomuxd", ".", "^TestTools$", cycles, "")
 		})
 	}
 }
