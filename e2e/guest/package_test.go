@@ -251,6 +251,7 @@ func TestPackage(t *testing.T) {
 	marked(t, p)
 	does(t, listed(t, p), says("SUCCESS: Validated", "idevicepair", "validate")(t, p), says("Virtual iPhone", "ideviceinfo", "-k", "DeviceName")(t, p))
 	record(t, p)
+	muxctl(t, nil, "doctor", p.UDID()) // fails if it finds a fault in what is installed
 
 	// The service's own restarts.
 	restarted := func() {
