@@ -9,12 +9,15 @@ UNITDIR      ?= $(PREFIX)/lib/systemd/system
 USERUNITDIR  ?= $(PREFIX)/lib/systemd/user
 UDEVDIR      ?= $(PREFIX)/lib/udev/rules.d
 SYSUSERSDIR  ?= $(PREFIX)/lib/sysusers.d
+TMPFILESDIR  ?= $(PREFIX)/lib/tmpfiles.d
+DOCDIR       ?= $(PREFIX)/share/doc/gomuxd
 BASHCOMPDIR  ?= $(PREFIX)/share/bash-completion/completions
 ZSHCOMPDIR   ?= $(PREFIX)/share/zsh/site-functions
 FISHCOMPDIR  ?= $(PREFIX)/share/fish/vendor_completions.d
 MANDIR       ?= $(PREFIX)/share/man
 HARDWARE_FLAGS ?=
 DIST         ?= dist
+BIN          ?= bin
 GOTEST_FLAGS ?= -race -shuffle=on -count=1 -timeout 20m
 FUZZTIME     ?= 5m
 BENCH        ?= all
@@ -29,6 +32,10 @@ GOBENCH      ?= .
 PKG          ?= ./mux ./socket ./usb ./plist ./cmd/usbmuxd
 STATICCHECK  ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 NFPM         ?= $(GO) run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
+
+CYCLONEDX    ?= $(GO) run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.9.0
+RELEASE_ARCHS ?= amd64 arm64
+CROSSROOT    ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gomuxd/cross
 
 # X.Y.Z+gHASH: one semantic version, as clients parse it.
 VERSION := $(shell cat VERSION)$(shell git rev-parse --short=12 HEAD 2>/dev/null | sed 's/^/+g/')
@@ -55,7 +62,7 @@ test: setup lint test-race test-plain test-vm test-clean
 
 ## build: build the daemon, muxctl and the virtual phone's remote control into bin/
 build:
-	$(GO) build $(BUILD) -o bin/ ./cmd/...
+	$(GO) build $(BUILD) -o $(BIN)/ ./cmd/...
 
 ## hardware-check: set up, then check a real iPhone with your help; HARDWARE_FLAGS
 hardware-check:
@@ -158,20 +165,27 @@ fuzz:
 cover:
 	$(GO) test -coverprofile cover.out -coverpkg ./... ./... && $(GO) tool cover -func cover.out | tail -1
 
+# For the machine that builds, whatever processor it builds for.
+MUXCTL := GOARCH= CGO_ENABLED=0 $(GO) run ./cmd/muxctl
+UNITS  := usbmuxd.socket usbmuxd-control.socket usbmuxd.service
+
 ## install: install the daemon, muxctl, man pages, completions and units below DESTDIR and PREFIX
 install: build
-	install -D -m 0755 bin/muxctl $(DESTDIR)$(BINDIR)/muxctl
+	install -D -m 0755 $(BIN)/muxctl $(DESTDIR)$(BINDIR)/muxctl
 	install -D -m 0644 packaging/man/muxctl.1 $(DESTDIR)$(MANDIR)/man1/muxctl.1
 	install -d $(DESTDIR)$(USERUNITDIR) $(DESTDIR)$(BASHCOMPDIR) $(DESTDIR)$(ZSHCOMPDIR) $(DESTDIR)$(FISHCOMPDIR)
 	sed 's|/usr/bin/muxctl|$(BINDIR)/muxctl|' packaging/systemd/user/muxctl-notify.service > $(DESTDIR)$(USERUNITDIR)/muxctl-notify.service
-	bin/muxctl completion bash > $(DESTDIR)$(BASHCOMPDIR)/muxctl
-	bin/muxctl completion zsh > $(DESTDIR)$(ZSHCOMPDIR)/_muxctl
-	bin/muxctl completion fish > $(DESTDIR)$(FISHCOMPDIR)/muxctl.fish
-	install -D -m 0755 bin/usbmuxd $(DESTDIR)$(SBINDIR)/usbmuxd
+	$(MUXCTL) completion bash > $(DESTDIR)$(BASHCOMPDIR)/muxctl
+	$(MUXCTL) completion zsh > $(DESTDIR)$(ZSHCOMPDIR)/_muxctl
+	$(MUXCTL) completion fish > $(DESTDIR)$(FISHCOMPDIR)/muxctl.fish
+	install -D -m 0755 $(BIN)/usbmuxd $(DESTDIR)$(SBINDIR)/usbmuxd
 	install -D -m 0644 packaging/man/usbmuxd.8 $(DESTDIR)$(MANDIR)/man8/usbmuxd.8
 	install -D -m 0644 packaging/man/usbmuxd.conf.5 $(DESTDIR)$(MANDIR)/man5/usbmuxd.conf.5
 	install -d $(DESTDIR)$(UNITDIR)
-	sed 's|/usr/sbin/usbmuxd|$(SBINDIR)/usbmuxd|' packaging/systemd/system/usbmuxd.service > $(DESTDIR)$(UNITDIR)/usbmuxd.service
+	for u in $(UNITS); do sed 's|/usr/sbin/usbmuxd|$(SBINDIR)/usbmuxd|; s|/usr/share/doc/gomuxd|$(DOCDIR)|' \
+		packaging/systemd/system/$$u > $(DESTDIR)$(UNITDIR)/$$u || exit 1; done
+	install -D -m 0644 packaging/systemd/examples/tcp.conf $(DESTDIR)$(DOCDIR)/examples/tcp.conf
+	install -D -m 0644 packaging/tmpfiles/usbmuxd.conf $(DESTDIR)$(TMPFILESDIR)/usbmuxd.conf
 	install -D -m 0644 packaging/udev/39-usbmuxd.rules $(DESTDIR)$(UDEVDIR)/39-usbmuxd.rules
 	install -D -m 0644 packaging/sysusers/usbmuxd.conf $(DESTDIR)$(SYSUSERSDIR)/usbmuxd.conf
 	[ -e $(DESTDIR)/etc/usbmuxd.conf ] || install -D -m 0644 packaging/usbmuxd.conf $(DESTDIR)/etc/usbmuxd.conf
@@ -179,7 +193,8 @@ install: build
 ## uninstall: remove what install has put there
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/usbmuxd $(DESTDIR)$(MANDIR)/man8/usbmuxd.8 $(DESTDIR)$(MANDIR)/man5/usbmuxd.conf.5
-	rm -f $(DESTDIR)$(UNITDIR)/usbmuxd.service $(DESTDIR)$(UDEVDIR)/39-usbmuxd.rules $(DESTDIR)$(SYSUSERSDIR)/usbmuxd.conf
+	cd $(DESTDIR)$(UNITDIR) && rm -f $(UNITS)
+	rm -f $(DESTDIR)$(DOCDIR)/examples/tcp.conf $(DESTDIR)$(TMPFILESDIR)/usbmuxd.conf $(DESTDIR)$(UDEVDIR)/39-usbmuxd.rules $(DESTDIR)$(SYSUSERSDIR)/usbmuxd.conf
 	rm -f $(DESTDIR)$(BINDIR)/muxctl $(DESTDIR)$(MANDIR)/man1/muxctl.1 $(DESTDIR)$(USERUNITDIR)/muxctl-notify.service
 	rm -f $(DESTDIR)$(BASHCOMPDIR)/muxctl $(DESTDIR)$(ZSHCOMPDIR)/_muxctl $(DESTDIR)$(FISHCOMPDIR)/muxctl.fish
 
@@ -188,22 +203,55 @@ uninstall:
 PACKAGE_VERSION   ?= $(subst +g,+$(shell git rev-list --count HEAD 2>/dev/null).g,$(VERSION))
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
+# package TYPE,ROOT packs what is below ROOT.
+define package
+	PACKAGE_ROOT=$(2) PACKAGE_ARCH=$${GOARCH:-$$($(GO) env GOARCH)} \
+	PACKAGE_GLIBC=$$($${OBJDUMP:-objdump} -T $(2)/usr/*bin/* | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1 | cut -d_ -f2) \
+		sh -c 'GOARCH= CGO_ENABLED=0 $(NFPM) package -f packaging/nfpm.yaml -p $(1) -t $(DIST)/gomuxd_$(PACKAGE_VERSION)_$$PACKAGE_ARCH.$(1)'
+endef
+
+deb rpm: export PACKAGE_VERSION := $(PACKAGE_VERSION)
+deb rpm: export SOURCE_DATE_EPOCH := $(SOURCE_DATE_EPOCH)
+
 ## deb: build the Debian package dist/gomuxd_VERSION_ARCH.deb
-deb: export PACKAGE_ROOT := $(DIST)/deb
-deb: export PACKAGE_ARCH := $(shell $(GO) env GOARCH)
-deb: export PACKAGE_VERSION := $(PACKAGE_VERSION)
-deb: export SOURCE_DATE_EPOCH := $(SOURCE_DATE_EPOCH)
 deb:
-	rm -rf $(PACKAGE_ROOT)
-	umask 022; $(MAKE) install DESTDIR=$(PACKAGE_ROOT) PREFIX=/usr ZSHCOMPDIR=/usr/share/zsh/vendor-completions
-	GO='$(GO)' packaging/deb/stage $(PACKAGE_ROOT)
-	PACKAGE_GLIBC=$$(objdump -T $(PACKAGE_ROOT)/usr/*bin/* | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1 | cut -d_ -f2) \
-		$(NFPM) package -f packaging/nfpm.yaml -p deb -t $(DIST)/gomuxd_$(PACKAGE_VERSION)_$(PACKAGE_ARCH).deb
+	rm -rf $(DIST)/deb
+	umask 022; $(MAKE) install DESTDIR=$(DIST)/deb PREFIX=/usr ZSHCOMPDIR=/usr/share/zsh/vendor-completions
+	GO='$(GO)' packaging/deb/stage $(DIST)/deb
+	$(call package,deb,$(DIST)/deb)
+
+## rpm: build the RPM package dist/gomuxd_VERSION_ARCH.rpm
+rpm:
+	rm -rf $(DIST)/rpm
+	umask 022; $(MAKE) install DESTDIR=$(DIST)/rpm PREFIX=/usr
+	install -D -m 0644 LICENSE $(DIST)/rpm/usr/share/licenses/gomuxd/LICENSE
+	$(call package,rpm,$(DIST)/rpm)
+
+## release: build all packages, bills of materials and checksums into dist/release; RELEASE_ARCHS
+release:
+	rm -rf $(DIST)/release $(DIST)/build
+	mkdir -p $(DIST)/release
+	for arch in $(RELEASE_ARCHS); do \
+		packaging/cross $$arch $(CROSSROOT)-$$arch $(MAKE) deb rpm DIST=$(DIST)/build/$$arch BIN=$(DIST)/build/$$arch/bin && \
+		mv $(DIST)/build/$$arch/gomuxd_* $(DIST)/release/ || exit 1; done
+	git archive --format=tar --prefix=gomuxd-$(PACKAGE_VERSION)/ HEAD | gzip -9n > $(DIST)/release/gomuxd-$(PACKAGE_VERSION).tar.gz
+	for program in usbmuxd muxctl; do \
+		$(CYCLONEDX) app -json -noserial -main cmd/$$program . 2>/dev/null | \
+			sed 's/"timestamp": "[^"]*"/"timestamp": "'$$(date -ud @$(SOURCE_DATE_EPOCH) +%FT%TZ)'"/' \
+			> $(DIST)/release/$$program-$(PACKAGE_VERSION).cdx.json; \
+		grep -q '"purl"' $(DIST)/release/$$program-$(PACKAGE_VERSION).cdx.json || exit 1; done
+	cd $(DIST)/release && sha256sum * > SHA256SUMS
+
+## release-check: build the release twice and compare
+release-check:
+	$(MAKE) release DIST=$(DIST)/first
+	$(MAKE) release DIST=$(DIST)/second
+	diff -r $(DIST)/first/release $(DIST)/second/release && cat $(DIST)/first/release/SHA256SUMS
 
 ## container-root: assemble dist/container, for an image of the daemon alone
 container-root: build
 	rm -rf $(DIST)/container && mkdir -p $(DIST)/container
-	packaging/container/root bin/usbmuxd $(DIST)/container/root
+	packaging/container/root $(BIN)/usbmuxd $(DIST)/container/root
 	tar -C $(DIST)/container/root --sort=name --owner=0 --group=0 --numeric-owner --mtime=@$(SOURCE_DATE_EPOCH) -cf $(DIST)/container/root.tar .
 	cp packaging/container/Containerfile $(DIST)/container/
 
@@ -211,4 +259,4 @@ container-root: build
 clean:
 	rm -rf bin dist cover.out
 
-.PHONY: help hardware-check demo recording test e2e e2e-short vm-image build setup test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench bench-go fuzz cover install uninstall deb container-root clean
+.PHONY: help hardware-check demo recording test e2e e2e-short vm-image build setup test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench bench-go fuzz cover install uninstall deb rpm release release-check container-root clean

@@ -148,8 +148,10 @@ func installed(t *testing.T) {
 	if out, _ := tool("dpkg-query", "--show", "--showformat=${db:Status-Status}", "usbmuxd"); out == "installed" {
 		t.Error("the C daemon's package is still installed")
 	}
-	if out, err := tool("systemctl", "is-enabled", "usbmuxd.service"); err != nil || out != "enabled" {
-		t.Errorf("the service is %q, %v", out, err)
+	for _, unit := range []string{"usbmuxd.socket", "usbmuxd-control.socket", "usbmuxd.service"} {
+		if out, err := tool("systemctl", "is-enabled", unit); err != nil || out != "enabled" {
+			t.Errorf("%s is %q, %v", unit, out, err)
+		}
 	}
 }
 

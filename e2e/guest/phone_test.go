@@ -81,6 +81,22 @@ func (p *phone) port(t *testing.T) *usbip.Port {
 	}
 }
 
+// letGo waits until the kernel has let go of the phone: its port is gone.
+func (p *phone) letGo(t *testing.T) {
+	t.Helper()
+	limit := time.After(scaled(30 * time.Second))
+	for {
+		select {
+		case ev := <-p.ports:
+			if ev.Err != nil && !errors.Is(ev.Err, usbip.ErrModeSwitch) {
+				return
+			}
+		case <-limit:
+			t.Fatalf("phone %s is still in its port", p.UDID())
+		}
+	}
+}
+
 // replug puts the cable back in and waits for the port.
 func (p *phone) replug(t *testing.T) {
 	t.Helper()

@@ -12,8 +12,8 @@ import (
 )
 
 // units are what a usbmuxd of the computer runs as: the C daemon has the first,
-// which udev starts with every phone, ours has both.
-var units = []string{"usbmuxd.service", "usbmuxd.socket"}
+// which udev starts with every phone, ours has all.
+var units = []string{"usbmuxd.service", "usbmuxd.socket", "usbmuxd-control.socket"}
 
 // serviceLimit bounds each order to systemd.
 const serviceLimit = time.Minute

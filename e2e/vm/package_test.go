@@ -60,3 +60,18 @@ func TestVMPackage(t *testing.T) {
 		Timeout: 40 * time.Minute,
 	}, "^TestPackage$", "^$")
 }
+
+// TestVMService proves that the service of the package does everything without any
+// right, and that its sockets are always there.
+func TestVMService(t *testing.T) {
+	needVM(t, true)
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	machine(t, vm.Config{
+		Flavour: vm.Systemd,
+		Files:   map[string]string{"gomuxd_1.deb": deb(t, root, "1.2.1+gone"), "gomuxd_2.deb": deb(t, root, "1.2.2+gtwo")},
+		Timeout: 15 * time.Minute,
+	}, "^TestService$", "^$")
+}
