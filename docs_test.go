@@ -46,3 +46,26 @@ func TestDocsNameTests(t *testing.T) {
 		}
 	}
 }
+
+// TestFaultsHaveTests asserts that each row of the fault table has all its columns,
+// the last with a witness.
+func TestFaultsHaveTests(t *testing.T) {
+	b, err := os.ReadFile("docs/faults.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	for i, line := range strings.Split(string(b), "\n") {
+		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| fault |") {
+			continue
+		}
+		rows++
+		cells := strings.Split(strings.Trim(line, "| "), " | ")
+		if len(cells) != 5 || !regexp.MustCompile("^`(Test|Fuzz)").MatchString(cells[len(cells)-1]) {
+			t.Errorf("docs/faults.md:%d: want five columns, the last with a test, got %q", i+1, cells)
+		}
+	}
+	if rows == 0 {
+		t.Error("docs/faults.md has no row")
+	}
+}
