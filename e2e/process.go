@@ -22,7 +22,7 @@ type process struct {
 }
 
 // launch starts a program and waits until lines of its output have satisfied ready
-// so many times. All lines go to log, too.
+// so many times, which may be none. All lines go to log, too.
 func launch(cmd *exec.Cmd, log io.Writer, ready func(line string) bool, times int) (*process, error) {
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -34,6 +34,9 @@ func launch(cmd *exec.Cmd, log io.Writer, ready func(line string) bool, times in
 	}
 	p := &process{cmd: cmd, exited: make(chan struct{})}
 	there := make(chan struct{})
+	if times == 0 {
+		close(there)
+	}
 	go func() { // ends with the program; exited tells
 		defer close(p.exited)
 		for lines := bufio.NewScanner(out); lines.Scan(); {

@@ -118,7 +118,12 @@ func (r *Rig) bus() string { return filepath.Join(r.Dir, "bus") }
 func (r *Rig) Ended() <-chan struct{} { return r.daemon.exited }
 
 // Launch starts the daemon, at first or again, and waits as Start does.
-func (r *Rig) Launch() error {
+func (r *Rig) Launch() error { return r.launch(true) }
+
+// Begin starts the daemon as Launch does, and waits for nothing.
+func (r *Rig) Begin() error { return r.launch(false) }
+
+func (r *Rig) launch(wait bool) error {
 	args := append(slices.Clone(r.cfg.Wrap), r.bin.Daemon, "-f", "-v", "-S", r.Socket, "-C", r.Records, "-P", filepath.Join(r.Dir, "pid"))
 	lines := 1 // to wait for: that it is ready, and has its phones
 	if r.cfg.Apart {
@@ -132,6 +137,9 @@ func (r *Rig) Launch() error {
 			"--virtual-phone-ios="+r.cfg.Version)
 	}
 	args = append(args, r.cfg.Args...)
+	if !wait {
+		lines = 0
+	}
 	p, err := launch(exec.Command(args[0], args[1:]...), &r.log, func(line string) bool {
 		return strings.Contains(line, " INFO ready ") || lines > 1 && strings.Contains(line, " INFO attached ")
 	}, lines)

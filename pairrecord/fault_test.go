@@ -195,6 +195,25 @@ func scenarios(t *testing.T) []scenario {
 		{"save the same", must(save(one)), save(one), one, one},
 		{"delete", must(save(one)), func(s *Store) error { return s.Delete(udid1) }, one, nil},
 		{"set aside, copies full", full, func(s *Store) error { return s.SetAside(udid1, "refused") }, one, nil},
+		{"restore", func(t *testing.T, s *Store) {
+			must(save(two))(t, s)
+			must(save(one))(t, s)
+		}, func(s *Store) error {
+			all, err := s.Copies(udid1)
+			if err == nil && len(all) != 1 {
+				err = fmt.Errorf("%d copies", len(all))
+			}
+			if err != nil {
+				return err
+			}
+			return s.Restore(udid1, all[0].ID)
+		}, one, two},
+		{"untrust", must(save(one)), func(s *Store) error { return s.Untrust(udid1) }, one, nil},
+		{"note a use", must(save(one)), func(s *Store) error { return s.Touch(udid1) }, one, one},
+		{"note another use", func(t *testing.T, s *Store) {
+			must(save(one))(t, s)
+			must(func(s *Store) error { return s.Touch(udid1) })(t, s)
+		}, func(s *Store) error { return s.Touch(udid1) }, one, one},
 		{"new BUID", must(save(one)), buid, one, one},
 		{"BUID into a file", func(t *testing.T, s *Store) {
 			must(save(one))(t, s)
@@ -220,6 +239,8 @@ func TestFaults(t *testing.T) {
 				{"full disk", fault{err: syscall.ENOSPC}},
 				{"full disk, half written", fault{err: syscall.ENOSPC, short: true}},
 				{"read-only", fault{err: syscall.EROFS}},
+				{"I/O error", fault{err: syscall.EIO}},
+				{"I/O error, half written", fault{err: syscall.EIO, short: true}},
 				{"crash", fault{}},
 				{"crash, half written", fault{short: true}},
 			} {
@@ -290,9 +311,13 @@ func faultOnce(t *testing.T, sc scenario, f fault, noLinks bool) (met string, op
 	if err == nil && !d.crashed && !bytes.Equal(sc.new, got) {
 		t.Errorf("%s: the call succeeded, and the record is not the new one", where)
 	}
-	if sc.old != nil && !bytes.Equal(sc.old, got) && !slices.ContainsFunc(copies(t, dir), func(name string) bool {
-		kept, err := os.ReadFile(filepath.Join(dir, copyDir, name))
-		return err == nil && bytes.Equal(sc.old, kept)
+	kept := []string{filepath.Join(untrustDir, udid1+suffix)}
+	for _, name := range copies(t, dir) {
+		kept = append(kept, filepath.Join(copyDir, name))
+	}
+	if sc.old != nil && !bytes.Equal(sc.old, got) && !slices.ContainsFunc(kept, func(name string) bool {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		return err == nil && bytes.Equal(sc.old, data)
 	}) {
 		t.Errorf("%s: the old record is nowhere", where)
 	}
@@ -301,6 +326,9 @@ func faultOnce(t *testing.T, sc scenario, f fault, noLinks bool) (met string, op
 	}
 	if temps := temps(t, dir); len(temps) > 0 {
 		t.Errorf("%s: left behind after the next Open: %q", where, temps)
+	}
+	if used, err := s.Used(udid1); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s: Used = %v, %v; want a whole note or none", where, used, err)
 	}
 	buid, err := s.BUID()
 	if err != nil {
@@ -318,13 +346,13 @@ func faultOnce(t *testing.T, sc scenario, f fault, noLinks bool) (met string, op
 // TestFaultBUID checks that a BUID once returned is the one returned later.
 func TestFaultBUID(t *testing.T) {
 	for _, noLinks := range []bool{false, true} {
-		for at := 1; ; at++ {
+		for at, errno := 1, syscall.ENOSPC; ; at++ {
 			dir := memoryDir(t)
 			root, err := os.OpenRoot(dir)
 			if err != nil {
 				t.Fatal(err)
 			}
-			d := &faultDisk{rootDisk: rootDisk{root}, fault: fault{at: at, err: syscall.ENOSPC}, noLinks: noLinks}
+			d := &faultDisk{rootDisk: rootDisk{root}, fault: fault{at: at, err: errno}, noLinks: noLinks}
 			s := newStore(dir, d, nil)
 			first, err := s.BUID()
 			op := d.failed()
@@ -335,11 +363,14 @@ func TestFaultBUID(t *testing.T) {
 			if err == nil && first != second || err2 != nil || err3 != nil || second != third {
 				t.Errorf("operation %d (%s): BUID = %q, %v; %q, %v; %q, %v", at, op, first, err, second, err2, third, err3)
 			}
-			if err != nil && Errno(err) != 28 {
-				t.Errorf("operation %d (%s): number = %d, want 28", at, op, Errno(err))
+			if err != nil && Errno(err) != int(errno) {
+				t.Errorf("operation %d (%s): number = %d, want %d", at, op, Errno(err), errno)
+			}
+			if op == "" && errno == syscall.EIO {
+				break
 			}
 			if op == "" {
-				break
+				at, errno = 0, syscall.EIO
 			}
 		}
 	}
@@ -404,7 +435,7 @@ func temps(t *testing.T, dir string) []string {
 	}
 	var names []string
 	for _, e := range ents {
-		if n := e.Name(); n != copyDir && n != configName && recordID(n) == "" {
+		if n := e.Name(); n != copyDir && n != untrustDir && n != usedDir && n != configName && recordID(n) == "" {
 			names = append(names, n)
 		}
 	}
