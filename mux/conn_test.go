@@ -478,7 +478,15 @@ func TestSplitAndJoined(t *testing.T) {
 func TestStreamOutOfStep(t *testing.T) {
 	for _, tt := range []struct{ name, in string }{
 		{"length below the header", "00000006 00000008 FEEDFACE 0001 0001"},
+		{"length of nothing", "00000006 00000000 FEEDFACE 0001 0001"},
+		{"length a byte below the header", "00000006 0000000F FEEDFACE 0001 0001"},
 		{"length beyond the limit", "00000006 00010001 FEEDFACE 0001 0001"},
+		{"length of all there is", "00000006 FFFFFFFF FEEDFACE 0001 0001"},
+		{"negative length", "00000006 80000000 FEEDFACE 0001 0001"},
+		{"less than it says", "00000006 00000028 FEEDFACE 0001 0001 F27E 0009 00000051 00000005 50 04 0200 0000 0000" +
+			"00000006 00000024 FEEDFACE 0002 0001 F27E 0009 00000051 00000005 50 04 0200 0000 0000"},
+		{"more than it says", "00000006 00000024 FEEDFACE 0001 0001 F27E 0009 00000051 00000005 50 04 0200 0000 0000 70696e67" +
+			"00000006 00000024 FEEDFACE 0002 0001 F27E 0009 00000051 00000005 50 04 0200 0000 0000"},
 		{"bad magic", "00000006 00000010 FEEDFACD 0001 0001"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
