@@ -78,6 +78,51 @@ func TestSequentialConnects(t *testing.T) {
 	}
 }
 
+// TestCrowdedConnects is 5,000 clients that connect, use and leave a phone, a thousand
+// at any time, half of them without a goodbye.
+func TestCrowdedConnects(t *testing.T) {
+	const beside = 1000
+	n := 5000
+	if testing.Short() {
+		n = 1000
+	}
+	r := start(t, e2e.Config{Args: []string{"-p"}})
+	base := descriptors(t, r)
+	todo := make(chan int)
+	var wg sync.WaitGroup
+	for range beside {
+		wg.Go(func() {
+			for i := range todo {
+				c, err := r.Dial(device, virtualphone.EchoPort)
+				if err != nil {
+					t.Errorf("connect %d: %v", i, err)
+					continue
+				}
+				if i%2 == 0 {
+					if err := echo(c, uint64(i), 64<<10); err != nil {
+						t.Errorf("client %d: %v", i, err)
+					}
+				} else if _, err := c.Write(make([]byte, i)); err != nil { // and what comes back is left
+					t.Errorf("client %d: %v", i, err)
+				}
+				c.Close()
+			}
+		})
+	}
+	for i := range n {
+		todo <- i
+	}
+	close(todo)
+	wg.Wait()
+	for range 1000 { // the last closes are on their way
+		dial(t, r, virtualphone.EchoPort).Close()
+		if descriptors(t, r) <= base+2 {
+			return
+		}
+	}
+	t.Errorf("%d descriptors open, %d before", descriptors(t, r), base)
+}
+
 // TestHalfClose asserts that a client which shuts down writing gets all that
 // the phone still sends.
 func TestHalfClose(t *testing.T) {

@@ -290,8 +290,12 @@ func Remembered(major int) time.Duration {
 	return time.Duration(days) * 24 * time.Hour
 }
 
-// DaysLeft is the estimate for a record last used at used.
+// DaysLeft is the estimate for a record last used at used. A use to come is one of
+// before the clock was set back: it counts as one just now.
 func DaysLeft(used, now time.Time, major int) int {
+	if used.After(now) {
+		used = now
+	}
 	return max(int(math.Ceil(used.Add(Remembered(major)).Sub(now).Hours()/24)), 0)
 }
 
