@@ -267,13 +267,17 @@ func (j *judge) isDaemon(pid int) bool {
 	return false
 }
 
+// fastCharge is the driver of the kernel that lets phones draw more current. It uses
+// no interface.
+const fastCharge = "apple-mfi-fastcharge"
+
 func (j *judge) driver(p phone) {
 	if p.usb == nil || p.usb.Kind != KindMux && p.usb.Kind != KindNoMux {
 		return
 	}
 	dev, mux := name(p.usb.Driver), name(p.usb.MuxDriver)
 	switch {
-	case dev != "" && dev != "usb":
+	case dev != "" && dev != "usb" && dev != fastCharge:
 		j.add(CheckDriver, Problem, Seen, fmt.Sprintf("The kernel driver %s holds the whole phone.", dev),
 			"The phone is given to another computer or to a virtual machine.",
 			fmt.Sprintf("Give it back (for usbip: \"usbip unbind -b %s\"), then plug it in again.", name(p.usb.Port)))

@@ -8,6 +8,9 @@ import (
 	"gomuxd/socket/client"
 )
 
+// pid1 is systemd, which listens in the daemon's place.
+const pid1 = 1
+
 // otherDaemon tells a second daemon, or one that is not ours.
 func (j *judge) otherDaemon() {
 	s, d := &j.f.Socket, j.f.Daemon
@@ -17,7 +20,6 @@ func (j *judge) otherDaemon() {
 			others = append(others, p.String())
 		}
 	}
-	const pid1 = 1 // systemd listens in the daemon's place
 	switch {
 	case d != nil && s.Accepts && s.Peer != nil && s.Peer.PID != d.PID && s.Peer.PID != pid1:
 		j.add(CheckOtherDaemon, Problem, Seen, fmt.Sprintf("On %s answers %s, not our daemon (pid %d).", path(s.Path), *s.Peer, d.PID),
@@ -83,7 +85,11 @@ func (j *judge) socket() {
 			"Only some users may connect; for others there seem to be no phones.", "If that is not wanted, start the daemon with a socket of mode 0666.")
 	default:
 		found := at + " answers."
-		if s.Peer != nil {
+		switch {
+		case s.Peer == nil:
+		case s.Peer.PID == pid1:
+			found = fmt.Sprintf("%s answers, and %s holds it, whether the daemon runs or not.", at, *s.Peer)
+		default:
 			found = fmt.Sprintf("%s answers: %s.", at, *s.Peer)
 		}
 		j.add(CheckSocket, OK, Seen, found, "", "")

@@ -86,6 +86,7 @@ func TestGatherAndJudge(t *testing.T) {
 		{"free", func(*world) {}, CheckHolder, OK, "No other program"},
 		{"driver of the interface", func(w *world) { w.link(dir+"/1-2:4.1/driver", "/drivers/ipheth") }, CheckDriver, Problem, "ipheth"},
 		{"driver of the device", func(w *world) { w.link(dir+"/driver", "/drivers/usbip-host") }, CheckDriver, Problem, "usbip-host"},
+		{"driver for charging", func(w *world) { w.link(dir+"/driver", "/drivers/apple-mfi-fastcharge") }, CheckDriver, OK, ""},
 		{"no driver", func(*world) {}, CheckDriver, OK, ""},
 		{"suspend error", func(w *world) { w.file(dir+"/power/runtime_status", "error\n") }, CheckSuspend, Problem, "error"},
 		{"asleep, nobody uses it", func(w *world) {

@@ -119,6 +119,7 @@ func TestJudge(t *testing.T) {
 		}, CheckRecordDir, Unknown, "getfacl"},
 		{"second daemon on the socket", func(f *Facts) { f.Socket.Peer.PID = 812 }, CheckOtherDaemon, Problem, "pid 812"},
 		{"socket by systemd", func(f *Facts) { f.Socket.Peer = &Process{PID: 1, Program: "systemd"} }, CheckOtherDaemon, OK, ""},
+		{"socket held by systemd", func(f *Facts) { f.Socket.Peer = &Process{PID: 1, Program: "systemd"} }, CheckSocket, OK, "systemd (pid 1) holds it"},
 		{"second daemon", func(f *Facts) {
 			f.Processes = []Process{{PID: 700, Program: "usbmuxd"}, {PID: 812, Program: "usbmuxd"}}
 		}, CheckOtherDaemon, Note, "pid 812"},

@@ -254,6 +254,8 @@ func TestPackage(t *testing.T) {
 	does(t, listed(t, p), says("SUCCESS: Validated", "idevicepair", "validate")(t, p), says("Virtual iPhone", "ideviceinfo", "-k", "DeviceName")(t, p))
 	record(t, p)
 	muxctl(t, nil, "doctor", p.UDID()) // fails if it finds a fault in what is installed
+	startUPower(t)
+	upowerKnows(t, 1)
 
 	// The service's own restarts.
 	restarted := func() {
@@ -276,6 +278,7 @@ func TestPackage(t *testing.T) {
 	// Another phone, which the C daemon has never seen.
 	another := attach(t, 1, virtualphone.Config{Passcode: passcode}, usbip.Config{})
 	becomeTrusted(t, another)
+	upowerKnows(t, 2)
 
 	// A newer build of ours over ours. The configuration is the administrator's.
 	const config = "/etc/usbmuxd.conf"
@@ -290,6 +293,7 @@ func TestPackage(t *testing.T) {
 	}
 	does(t, os.WriteFile(config, before, 0o644)) // else it differs from the packed one
 	installed(t)
+	upowerKnows(t, 2)
 
 	// The C daemon's package once more.
 	dpkg(t, "--remove", "gomuxd")

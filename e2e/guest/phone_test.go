@@ -88,7 +88,7 @@ func (p *phone) letGo(t *testing.T) {
 	for {
 		select {
 		case ev := <-p.ports:
-			if ev.Err != nil && !errors.Is(ev.Err, usbip.ErrModeSwitch) {
+			if ev.Port == nil && !errors.Is(ev.Err, usbip.ErrModeSwitch) {
 				return
 			}
 		case <-limit:

@@ -47,6 +47,17 @@ needed $(sed -n '/^# root/q; /^#/d; p' "$here/modules") | while read -r file; do
 done >"$tmp/initramfs/modules/order"
 (cd "$tmp/initramfs" && find . | busybox cpio -o -H newc 2>/dev/null) | gzip -1 >"$out/initrd.img"
 
+# Debian 12's own is built without libimobiledevice.
+say 'root: UPower of the next Debian release'
+upower=$tmp/root/opt/upower
+mmdebstrap --quiet --mode=root --variant=extract --format=directory \
+	--aptopt='APT::Install-Recommends "false"' --dpkgopt='path-exclude=/usr/share/*' --dpkgopt='path-include=/usr/share/dbus-1/*' \
+	--include=upower trixie "$upower" 'deb http://deb.debian.org/debian trixie main'
+cp "$upower/usr/share/dbus-1/system.d/org.freedesktop.UPower.conf" "$tmp/root/usr/share/dbus-1/system.d/"
+rm -rf "$upower"/usr/{bin,sbin,share} "$upower"/usr/lib/{systemd,udev,apt} "$upower"/var/{lib/apt,lib/dpkg,cache,run}
+ln -s ../run "$upower/var/run"
+mkdir -p "$upower/var/lib/upower"
+
 say 'root: modules and scripts'
 needed $(list modules) | while read -r file; do
 	install -D -m 0644 "$file" "$tmp/root/usr/lib/modules/${file#*/lib/modules/}"
