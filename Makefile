@@ -15,6 +15,8 @@ BASHCOMPDIR  ?= $(PREFIX)/share/bash-completion/completions
 ZSHCOMPDIR   ?= $(PREFIX)/share/zsh/site-functions
 FISHCOMPDIR  ?= $(PREFIX)/share/fish/vendor_completions.d
 MANDIR       ?= $(PREFIX)/share/man
+# Whom the daemon is run by; the group whose members may use muxctl is always usbmux.
+DAEMONUSER   ?= usbmux
 HARDWARE_FLAGS ?=
 DIST         ?= dist
 BIN          ?= bin
@@ -31,15 +33,16 @@ COUNT        ?= 10
 GOBENCH      ?= .
 PKG          ?= ./mux ./socket ./usb ./plist ./cmd/usbmuxd
 STATICCHECK  ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
-NFPM         ?= $(GO) run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
-
-CYCLONEDX    ?= $(GO) run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.9.0
+NFPM         ?= $(GO) run -trimpath github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
+CYCLONEDX    ?= $(GO) run -trimpath github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.9.0
+LINTIAN      ?= lintian --allow-root --fail-on error,warning
 RELEASE_ARCHS ?= amd64 arm64
 CROSSROOT    ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gomuxd/cross
 
 # X.Y.Z+gHASH: one semantic version, as clients parse it.
 VERSION := $(shell cat VERSION)$(shell git rev-parse --short=12 HEAD 2>/dev/null | sed 's/^/+g/')
-BUILD   := -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+# At addresses of their own, with tables that are read-only once they are filled.
+BUILD   := -trimpath -buildmode=pie -ldflags '-s -w -bindnow -X main.version=$(VERSION)'
 
 .DEFAULT_GOAL := help
 
@@ -182,12 +185,13 @@ install: build
 	install -D -m 0644 packaging/man/usbmuxd.8 $(DESTDIR)$(MANDIR)/man8/usbmuxd.8
 	install -D -m 0644 packaging/man/usbmuxd.conf.5 $(DESTDIR)$(MANDIR)/man5/usbmuxd.conf.5
 	install -d $(DESTDIR)$(UNITDIR)
-	for u in $(UNITS); do sed 's|/usr/sbin/usbmuxd|$(SBINDIR)/usbmuxd|; s|/usr/share/doc/gomuxd|$(DOCDIR)|' \
+	for u in $(UNITS); do sed 's|/usr/sbin/usbmuxd|$(SBINDIR)/usbmuxd|; s|/usr/share/doc/gomuxd|$(DOCDIR)|; s|^User=usbmux$$|User=$(DAEMONUSER)|' \
 		packaging/systemd/system/$$u > $(DESTDIR)$(UNITDIR)/$$u || exit 1; done
 	install -D -m 0644 packaging/systemd/examples/tcp.conf $(DESTDIR)$(DOCDIR)/examples/tcp.conf
-	install -D -m 0644 packaging/tmpfiles/usbmuxd.conf $(DESTDIR)$(TMPFILESDIR)/usbmuxd.conf
-	install -D -m 0644 packaging/udev/39-usbmuxd.rules $(DESTDIR)$(UDEVDIR)/39-usbmuxd.rules
-	install -D -m 0644 packaging/sysusers/usbmuxd.conf $(DESTDIR)$(SYSUSERSDIR)/usbmuxd.conf
+	install -d $(DESTDIR)$(TMPFILESDIR) $(DESTDIR)$(UDEVDIR) $(DESTDIR)$(SYSUSERSDIR)
+	sed 's|^\(d .* :\)usbmux :|\1$(DAEMONUSER) :|; s|^\(Z .* \)usbmux |\1$(DAEMONUSER) |' packaging/tmpfiles/usbmuxd.conf > $(DESTDIR)$(TMPFILESDIR)/usbmuxd.conf
+	sed 's|OWNER="usbmux"|OWNER="$(DAEMONUSER)"|' packaging/udev/39-usbmuxd.rules > $(DESTDIR)$(UDEVDIR)/39-usbmuxd.rules
+	sed 's|^u usbmux |u $(DAEMONUSER) |' packaging/sysusers/usbmuxd.conf > $(DESTDIR)$(SYSUSERSDIR)/usbmuxd.conf
 	[ -e $(DESTDIR)/etc/usbmuxd.conf ] || install -D -m 0644 packaging/usbmuxd.conf $(DESTDIR)/etc/usbmuxd.conf
 
 ## uninstall: remove what install has put there
@@ -213,22 +217,26 @@ endef
 deb rpm: export PACKAGE_VERSION := $(PACKAGE_VERSION)
 deb rpm: export SOURCE_DATE_EPOCH := $(SOURCE_DATE_EPOCH)
 
-## deb: build the Debian package dist/gomuxd_VERSION_ARCH.deb
+## deb: set up, then build the Debian package dist/gomuxd_VERSION_ARCH.deb
 deb:
+	@./.ci/setup package
 	rm -rf $(DIST)/deb
 	umask 022; $(MAKE) install DESTDIR=$(DIST)/deb PREFIX=/usr ZSHCOMPDIR=/usr/share/zsh/vendor-completions
 	GO='$(GO)' packaging/deb/stage $(DIST)/deb
 	$(call package,deb,$(DIST)/deb)
 
-## rpm: build the RPM package dist/gomuxd_VERSION_ARCH.rpm
+# Fedora's C daemon is run by a user of another name than Debian's.
+## rpm: set up, then build the RPM package dist/gomuxd_VERSION_ARCH.rpm
 rpm:
+	@./.ci/setup package
 	rm -rf $(DIST)/rpm
-	umask 022; $(MAKE) install DESTDIR=$(DIST)/rpm PREFIX=/usr
-	install -D -m 0644 LICENSE $(DIST)/rpm/usr/share/licenses/gomuxd/LICENSE
+	umask 022; $(MAKE) install DESTDIR=$(DIST)/rpm PREFIX=/usr DAEMONUSER=usbmuxd
+	GO='$(GO)' packaging/rpm/stage $(DIST)/rpm
 	$(call package,rpm,$(DIST)/rpm)
 
-## release: build all packages, bills of materials and checksums into dist/release; RELEASE_ARCHS
+## release: set up, then build all packages, bills of materials and checksums into dist/release; RELEASE_ARCHS
 release:
+	@./.ci/setup release
 	rm -rf $(DIST)/release $(DIST)/build
 	mkdir -p $(DIST)/release
 	for arch in $(RELEASE_ARCHS); do \
@@ -242,11 +250,29 @@ release:
 		grep -q '"purl"' $(DIST)/release/$$program-$(PACKAGE_VERSION).cdx.json || exit 1; done
 	cd $(DIST)/release && sha256sum * > SHA256SUMS
 
-## release-check: build the release twice and compare
+# The second time as on another machine: a clone elsewhere, nothing in Go's cache,
+# another umask and time zone.
+## release-check: set up, then build the release of this commit twice, compare, and ask lintian
 release-check:
+	@git diff --quiet HEAD || { echo 'release-check: commit first, a release is of a commit'; exit 1; }
 	$(MAKE) release DIST=$(DIST)/first
-	$(MAKE) release DIST=$(DIST)/second
-	diff -r $(DIST)/first/release $(DIST)/second/release && cat $(DIST)/first/release/SHA256SUMS
+	rm -rf $(DIST)/second && git clone --quiet . $(DIST)/second/clone
+	umask 077; export GOCACHE=$(abspath $(DIST))/second/cache TZ=Asia/Tokyo; \
+		$(MAKE) -C $(DIST)/second/clone release DIST=dist
+	diff -r $(DIST)/first/release $(DIST)/second/clone/dist/release
+	$(LINTIAN) $(DIST)/first/release/*.deb
+	cd $(DIST)/first/release && sha256sum --check SHA256SUMS
+	rm -rf $(DIST)/second
+
+## package-check: set up, then install, upgrade and remove deb and rpm in throw-away Debian systems (root)
+package-check:
+	@./.ci/setup release
+	rm -rf $(DIST)/check
+	$(MAKE) deb rpm DIST=$(DIST)/check/old
+	$(MAKE) deb rpm DIST=$(DIST)/check/new VERSION=99.0.0
+	$(LINTIAN) $(DIST)/check/old/*.deb
+	packaging/deb/check $(DIST)/check/old/*.deb $(DIST)/check/new/*.deb
+	packaging/rpm/check $(DIST)/check/old/*.rpm $(DIST)/check/new/*.rpm
 
 ## container-root: assemble dist/container, for an image of the daemon alone
 container-root: build
@@ -259,4 +285,4 @@ container-root: build
 clean:
 	rm -rf bin dist cover.out
 
-.PHONY: help hardware-check demo recording test e2e e2e-short vm-image build setup test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench bench-go fuzz cover install uninstall deb rpm release release-check container-root clean
+.PHONY: help hardware-check demo recording test e2e e2e-short vm-image build setup test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench bench-go fuzz cover install uninstall deb rpm release release-check package-check container-root clean
