@@ -74,6 +74,21 @@ func TestAllocs(t *testing.T) {
 	if got != 0 {
 		t.Errorf("%v allocations per round, want 0", got)
 	}
+	got = testing.AllocsPerRun(1000, func() {
+		copy(p.Lend(), out)
+		if err := p.Submit(len(out)); err != nil {
+			t.Fatal(err)
+		}
+		for range 5 {
+			if _, err := p.Next(); err != nil {
+				t.Fatal(err)
+			}
+			p.Return()
+		}
+	})
+	if got != 0 {
+		t.Errorf("%v allocations per round of lending, want 0", got)
+	}
 }
 
 func BenchmarkPipe(b *testing.B) {
@@ -84,6 +99,15 @@ func BenchmarkPipe(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			p.Read(in)
+		}
+	})
+	b.Run("next", func(b *testing.B) {
+		p := newLoop(b)
+		b.SetBytes(32764)
+		b.ReportAllocs()
+		for b.Loop() {
+			p.Next()
+			p.Return()
 		}
 	})
 	b.Run("write", func(b *testing.B) {

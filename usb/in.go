@@ -75,29 +75,41 @@ func (p *Pipe) startReading() error {
 func (p *Pipe) Read(b []byte) (int, error) {
 	p.readMu.Lock()
 	defer p.readMu.Unlock()
-	s := &p.rx
+	if len(b) == 0 {
+		return 0, p.ended()
+	}
+	if err := p.waitReadable(); err != nil {
+		return 0, err
+	}
+	f := p.rx.queue[p.rx.head]
+	n := copy(b, f.unread())
+	f.pos += n
+	if f.pos == int(f.actualLength) {
+		p.returnFrame(f)
+	}
+	p.bytesIn.Add(uint64(n))
+	return n, nil
+}
+
+// waitReadable waits until data is queued.
+func (p *Pipe) waitReadable() error {
 	for {
-		if p.closed.Load() {
-			return 0, p.ended()
-		}
-		if s.n > 0 {
-			f := s.queue[s.head]
-			n := copy(b, f.unread())
-			f.pos += n
-			if f.pos == int(f.actualLength) {
-				s.pop()
-				p.receiveAgain(f)
-			}
-			p.bytesIn.Add(uint64(n))
-			return n, nil
-		}
-		if len(b) == 0 {
-			return 0, nil
+		switch {
+		case p.closed.Load():
+			return p.ended()
+		case p.rx.n > 0:
+			return nil
 		}
 		if err := p.attend(); err != nil {
-			return 0, err
+			return err
 		}
 	}
+}
+
+// returnFrame takes the first queued frame, which has been read, out of the queue.
+func (p *Pipe) returnFrame(f *frame) {
+	p.rx.pop()
+	p.receiveAgain(f)
 }
 
 // attend does what there is to do while no data is queued: it recovers, ends, or

@@ -24,6 +24,7 @@ type outSide struct {
 	starved bool   // the writer waits for a completion to try again
 	fails   int    // recoveries in a row
 	retry   chan struct{}
+	lent    *frame // between Lend and Submit; guarded by writeMu
 }
 
 // Write sends b to the phone as one packet of the bus's reckoning: a transfer
@@ -34,6 +35,11 @@ type outSide struct {
 func (p *Pipe) Write(b []byte) (int, error) {
 	p.writeMu.Lock()
 	defer p.writeMu.Unlock()
+	return p.write(b)
+}
+
+// write is Write for the holder of writeMu.
+func (p *Pipe) write(b []byte) (int, error) {
 	for at := 0; at < len(b); {
 		f, err := p.frame()
 		if err != nil {
