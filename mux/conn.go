@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// sendRing is how many bytes of a connection wait for the phone at most.
-const sendRing = 64 << 10
+// sendRing is how many bytes of a connection wait for the phone at most: two packets'
+// worth.
+const sendRing = 2 * MaxPayload
 
 var (
 	sendRings    = newRingPool(sendRing)
@@ -39,6 +40,8 @@ type Conn struct {
 	tcb     tcb
 	tx, rx  ring
 	links   [queueCount]queueLink
+	sink    *sink         // in WriteTo: takes data without a stay in rx
+	handing bool          // the session's reader writes to sink
 	closed  bool          // Close has been called
 	noWrite bool          // CloseWrite has been called
 	done    chan struct{} // made by Done, closed when ended
@@ -79,10 +82,10 @@ func (s *Session) Dial(ctx context.Context, port uint16) (*Conn, error) {
 	}
 	s.conns[c.local] = c
 	s.urgent.push(c, queueUrgent)
-	wake := s.wakeLocked()
+	due := s.dueLocked()
 	s.mu.Unlock()
-	if wake {
-		notify(s.wake)
+	if due {
+		s.send()
 	}
 
 	timeout := time.NewTimer(s.cfg.DialTimeout)
@@ -199,10 +202,10 @@ func (c *Conn) CloseRead() error {
 	ev := c.tcb.closeRead()
 	c.rx.kill()
 	s.pushLocked(c, ev)
-	wake := s.wakeLocked()
+	due := s.dueLocked()
 	s.mu.Unlock()
-	if wake {
-		notify(s.wake)
+	if due {
+		s.send()
 	}
 	notify(c.readable)
 	return nil
@@ -234,10 +237,10 @@ func (c *Conn) Close() error {
 	if c.tcb.state == closed && !c.tcb.rstDue {
 		s.dropLocked(c)
 	}
-	wake := s.wakeLocked()
+	due := s.dueLocked()
 	s.mu.Unlock()
-	if wake {
-		notify(s.wake)
+	if due {
+		s.send()
 	}
 	notify(c.readable)
 	notify(c.writable)
@@ -256,10 +259,10 @@ func (c *Conn) lingered() {
 		return
 	}
 	s.pushLocked(c, c.tcb.abort(net.ErrClosed))
-	wake := s.wakeLocked()
+	due := s.dueLocked()
 	s.mu.Unlock()
-	if wake {
-		notify(s.wake)
+	if due {
+		s.send()
 	}
 }
 
@@ -299,6 +302,7 @@ func (c *Conn) tryPeek(max int) ([]byte, error) {
 	switch {
 	case c.closed:
 		return nil, net.ErrClosed
+	case c.handing: // the reader says when it is done
 	case c.rx.n > 0:
 		return c.rx.peek(max), nil
 	case c.tcb.err != nil, c.tcb.fin, c.tcb.drop:
@@ -315,10 +319,10 @@ func (c *Conn) discard(n int) {
 	if !c.tcb.drop {
 		s.pushLocked(c, c.tcb.consumed(n))
 	}
-	wake := s.wakeLocked()
+	due := s.dueLocked()
 	s.mu.Unlock()
-	if wake {
-		notify(s.wake)
+	if due {
+		s.send()
 	}
 }
 
@@ -379,19 +383,22 @@ func (c *Conn) writeErrLocked() error {
 	return nil
 }
 
-// commit queues the first n reserved bytes for the phone.
+// commit queues the first n reserved bytes for the phone and has them sent.
 func (c *Conn) commit(n int) {
+	c.queue(n)
+	c.s.kick()
+}
+
+// queue is commit for those who have more, so that packets get full. A kick must
+// follow.
+func (c *Conn) queue(n int) {
 	s := c.s
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	c.tx.commit(n)
 	if n > 0 && !c.tx.dead && !c.closed {
 		c.tcb.queued += n
 		s.pushLocked(c, evSend)
-	}
-	wake := s.wakeLocked()
-	s.mu.Unlock()
-	if wake {
-		notify(s.wake)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"syscall"
+	"unsafe"
 )
 
 // writeChunk is how many bytes WriteTo hands over at once, so that the phone
@@ -13,11 +14,24 @@ const writeChunk = window / 4
 
 // WriteTo copies what the phone sends to w until the phone ends the connection.
 // What w has taken is acknowledged to the phone. There is no buffer between the
-// receive ring and w.
-func (c *Conn) WriteTo(w io.Writer) (int64, error) {
+// receive ring and w; if w has a descriptor, the session's reader writes to it as long
+// as it takes all, and neither the ring nor this goroutine has a part in it. The
+// number of bytes returned counts those, too.
+func (c *Conn) WriteTo(w io.Writer) (total int64, err error) {
 	c.readMu.Lock()
 	defer c.readMu.Unlock()
-	var total int64
+	if sc, ok := w.(syscall.Conn); ok {
+		raw, err := sc.SyscallConn()
+		if err != nil {
+			return 0, err
+		}
+		k := newSink(raw)
+		c.setSink(k)
+		defer func() {
+			c.setSink(nil)
+			total += k.total // the reader's no more
+		}()
+	}
 	for {
 		chunk, err := c.peek(writeChunk)
 		if err != nil {
@@ -33,6 +47,44 @@ func (c *Conn) WriteTo(w io.Writer) (int64, error) {
 			return total, err
 		}
 	}
+}
+
+// sink writes to a descriptor as much as it takes.
+type sink struct {
+	raw   syscall.RawConn
+	ready func(fd uintptr) bool // writeReady, made once
+
+	b     []byte
+	n     int
+	total int64 // guarded by Session.mu
+}
+
+func newSink(raw syscall.RawConn) *sink {
+	k := &sink{raw: raw}
+	k.ready = k.writeReady
+	return k
+}
+
+func (c *Conn) setSink(k *sink) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	c.sink = k
+}
+
+// write never waits. An error is nothing taken: WriteTo meets it, too.
+func (k *sink) write(b []byte) int {
+	k.b, k.n = b, 0
+	_ = k.raw.Write(k.ready)
+	k.b = nil
+	return k.n
+}
+
+func (k *sink) writeReady(fd uintptr) bool {
+	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(unsafe.SliceData(k.b))), uintptr(len(k.b)))
+	if errno == 0 {
+		k.n = int(n)
+	}
+	return true
 }
 
 // ReadFrom copies from r to the phone until r ends. It reads straight into the
@@ -74,47 +126,55 @@ type pull struct {
 	raw   syscall.RawConn
 	ready func(fd uintptr) bool // readReady, made once
 
-	n   int
-	err error
+	total int64
+	end   bool
+	err   error
 }
 
 func (p *pull) copy() (int64, error) {
-	var total int64
-	for {
+	for !p.end {
 		// Wait for room first: a callback of the poller must not wait.
 		if err := p.c.waitRoom(); err != nil {
-			return total, err
+			return p.total, err
 		}
-		p.n, p.err = 0, nil
 		if err := p.raw.Read(p.ready); err != nil {
-			return total, err
-		}
-		total += int64(p.n)
-		if p.err != nil || p.n == 0 {
-			return total, p.err
+			return p.total, err
 		}
 	}
+	return p.total, p.err
 }
 
-// readReady reads once if the descriptor has data. It returns false to be called
-// again when it has.
+// readReady reads as long as the descriptor has data and the send ring room. It
+// returns false to be called again when there is more. A read that does not fill its
+// room is no sign that there is no more: the end may follow it, of which the poller
+// has told already.
 func (p *pull) readReady(fd uintptr) bool {
-	room, err := p.c.tryReserve()
-	if err != nil {
-		p.err = err
-		return true
+	defer p.c.s.kick()
+	for {
+		room, err := p.c.tryReserve()
+		switch {
+		case err != nil:
+			p.end, p.err = true, err
+			return true
+		case room == nil:
+			return true
+		}
+		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(unsafe.SliceData(room))), uintptr(len(room)))
+		if errno != 0 {
+			n = 0
+		}
+		p.c.queue(int(n))
+		p.total += int64(n)
+		switch {
+		case errno == syscall.EINTR:
+		case errno == syscall.EAGAIN:
+			return false
+		case errno != 0:
+			p.end, p.err = true, errno
+			return true
+		case n == 0:
+			p.end = true
+			return true
+		}
 	}
-	if room == nil {
-		panic("mux: send ring filled by a second producer")
-	}
-	n, err := syscall.Read(int(fd), room)
-	for errors.Is(err, syscall.EINTR) {
-		n, err = syscall.Read(int(fd), room)
-	}
-	p.c.commit(max(n, 0))
-	if errors.Is(err, syscall.EAGAIN) {
-		return false
-	}
-	p.n, p.err = max(n, 0), err
-	return true
 }

@@ -19,43 +19,62 @@ const (
 	maxVersionLen = 64
 )
 
-// readLoop is the only caller of the pipe's Read. It cuts the stream into mux
-// packets by their announced length and never waits for a client or the writer.
+// readLoop is the only caller of the pipe's Read, or of Next. It cuts the stream into
+// mux packets by their announced length and never waits for a client or the writer.
 func (s *Session) readLoop() error {
-	buf := make([]byte, 2*maxFrameIn)
-	start, end := 0, 0 // unparsed bytes
+	next, giveBack := s.source()
+	var part []byte // the start of a packet whose end has not come
 	for {
-		if len(buf)-end < maxFrameIn {
-			end = copy(buf, buf[start:end])
-			start = 0
+		b, err := next()
+		split := len(part) > 0
+		if split {
+			part = append(part, b...)
+			b = part
 		}
-		split := start != end
-		n, err := s.pipe.Read(buf[end:])
-		end += n
-		for first := true; ; first = false {
-			used, ferr := s.frame(buf[start:end])
-			if ferr != nil {
-				return ferr
-			}
-			if used == 0 {
-				break
-			}
-			start += used
-			switch {
-			case !first:
-				s.in.Joined++
-			case split:
-				s.in.Split++
-			}
+		b, ferr := s.packets(b, split)
+		part = append(part[:0], b...)
+		if err == nil {
+			giveBack()
 		}
-		if start == end {
-			start, end = 0, 0
+		if ferr != nil {
+			return ferr
 		}
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
 				return err
 			}
 			return fmt.Errorf("%w: read: %w", ErrDeviceGone, err)
+		}
+		s.kick() // once for all that came in a transfer
+	}
+}
+
+// source gives the pipe's transfers, in their own memory if it lends that.
+func (s *Session) source() (next func() ([]byte, error), giveBack func()) {
+	if s.lender != nil {
+		return s.lender.Next, s.lender.Return
+	}
+	buf := make([]byte, maxFrameIn)
+	return func() ([]byte, error) {
+		n, err := s.pipe.Read(buf)
+		return buf[:n], err
+	}, func() {}
+}
+
+// packets handles all that are complete in b and returns what is left. split is true
+// if the first began in an earlier transfer.
+func (s *Session) packets(b []byte, split bool) (rest []byte, err error) {
+	for first := true; ; first = false {
+		used, err := s.frame(b)
+		if used == 0 || err != nil {
+			return b, err
+		}
+		b = b[used:]
+		switch {
+		case !first:
+			s.in.Joined++
+		case split:
+			s.in.Split++
 		}
 	}
 }
@@ -130,11 +149,7 @@ func (s *Session) frameBeforeVersion(h header, b []byte) (int, error) {
 	if major >= 2 {
 		s.greet = greetSetup
 	}
-	wake := s.wakeLocked()
 	s.mu.Unlock()
-	if wake {
-		notify(s.wake)
-	}
 	if major == 1 {
 		close(s.active)
 	}
@@ -156,11 +171,7 @@ func (s *Session) tcp(h header, b []byte) {
 		if g.flags&flagRST == 0 && len(s.strays) < maxStrays {
 			s.strays = append(s.strays, segment{src: g.dst, dst: g.src, ack: g.seq, flags: flagRST})
 		}
-		wake := s.wakeLocked()
 		s.mu.Unlock()
-		if wake {
-			notify(s.wake)
-		}
 		return
 	}
 
@@ -180,24 +191,14 @@ func (s *Session) tcp(h header, b []byte) {
 	}
 	if ev&evAccepted != 0 {
 		s.bytesIn += uint64(len(payload))
-		first := c.rx.reserve()
-		second := c.rx.wrapped()
-		// The reserved bytes are the reader's until the commit.
-		s.mu.Unlock()
-		copy(second, payload[copy(first, payload):])
-		s.mu.Lock()
-		c.rx.commit(len(payload))
+		ev = c.deliverLocked(payload, ev)
 	}
 	s.pushLocked(c, ev)
 	if c.tcb.state == closed && !c.tcb.rstDue {
 		s.dropLocked(c)
 	}
-	wake := s.wakeLocked()
 	s.mu.Unlock()
 
-	if wake {
-		notify(s.wake)
-	}
 	if ev&evReadable != 0 {
 		notify(c.readable)
 	}
@@ -207,6 +208,41 @@ func (s *Session) tcp(h header, b []byte) {
 	if failure != nil {
 		s.log.Warn("reset a connection", zap.Uint16("port", c.remote), zap.Uint16("source_port", c.local), zap.Error(failure))
 	}
+}
+
+// deliverLocked takes what the phone has sent: to the client right away if it has
+// nothing to read yet, and what it does not take into the receive ring. s.mu is not
+// held meanwhile. It returns ev, changed by that.
+func (c *Conn) deliverLocked(payload []byte, ev event) event {
+	s := c.s
+	if c.sink != nil && c.rx.n == 0 && !c.rx.reading {
+		sink := c.sink
+		c.handing = true
+		s.mu.Unlock()
+		n := sink.write(payload)
+		s.mu.Lock()
+		c.handing = false
+		sink.total += int64(n)
+		if c.tcb.drop {
+			return ev // taken already
+		}
+		ev |= c.tcb.consumed(n)
+		payload = payload[n:]
+		if len(payload) == 0 && !c.tcb.fin && c.tcb.err == nil {
+			ev &^= evReadable
+		}
+	}
+	if len(payload) == 0 {
+		return ev
+	}
+	first := c.rx.reserve()
+	second := c.rx.wrapped()
+	// The reserved bytes are the reader's until the commit.
+	s.mu.Unlock()
+	copy(second, payload[copy(first, payload):])
+	s.mu.Lock()
+	c.rx.commit(len(payload))
+	return ev
 }
 
 // control logs a text from the phone at the level it names.

@@ -25,6 +25,24 @@ type Pipe interface {
 	io.Closer
 }
 
+// Lender is a Pipe that lends the memory of its transfers. It spares a session the
+// copies, and the writer's wake-up for each packet.
+type Lender interface {
+	Pipe
+
+	// Next is Read without the copy: what it gives is the caller's until Return,
+	// which must follow unless Next fails.
+	Next() ([]byte, error)
+	Return()
+
+	// Lend gives memory for the next packet, 48 KiB at least, or nil if Write must
+	// be used; Submit sends the first n bytes of it, none for 0, and must follow
+	// unless it was nil. Neither waits; the session sees to it that one goroutine
+	// at a time sends. An error is the pipe's end.
+	Lend() []byte
+	Submit(n int) error
+}
+
 // Config is how a session behaves. The zero value is right for a phone.
 type Config struct {
 	// Log gets the phone's messages at warning, info or debug level, and what
@@ -70,11 +88,12 @@ func (c Config) withDefaults() Config {
 // Session is the multiplexer of one phone. Its methods are safe for concurrent
 // use.
 type Session struct {
-	pipe Pipe
-	cfg  Config
-	log  *zap.Logger
+	pipe   Pipe
+	lender Lender // pipe, if it is one
+	cfg    Config
+	log    *zap.Logger
 
-	wake   chan struct{} // capacity 1: the writer has something to do
+	wake   chan struct{} // capacity 1: writeLoop is to send
 	active chan struct{} // closed when the handshake is complete
 	idle   chan struct{} // closed when, closing, nothing is left to send
 	done   chan struct{} // closed when err is set
@@ -88,7 +107,7 @@ type Session struct {
 	major    uint32 // the phone's protocol version, 0 until it is known
 	err      error  // why the session ended
 	closing  bool   // Close has been called
-	asleep   bool   // the writer waits on wake
+	sending  bool   // somebody sends what there is to send
 	greet    greeting
 	txSeq    uint16
 	rxSeq    uint16
@@ -129,6 +148,8 @@ func Open(ctx context.Context, pipe Pipe, cfg Config) (*Session, error) {
 		rxSeq:  0xffff,
 		conns:  make(map[uint16]*Conn),
 	}
+	s.lender, _ = pipe.(Lender)
+	s.sending = true                        // writeLoop does
 	s.wg.Go(func() { s.end(s.readLoop()) }) // Close closes the pipe, then waits
 	s.wg.Go(func() { s.end(s.writeLoop()) })
 
@@ -194,10 +215,10 @@ func (s *Session) Close() error {
 		s.pushLocked(c, c.tcb.abort(net.ErrClosed))
 		conns = append(conns, c)
 	}
-	wake := s.wakeLocked()
+	due := s.dueLocked()
 	s.mu.Unlock()
-	if wake {
-		notify(s.wake)
+	if due {
+		s.send()
 	}
 	notifyAll(conns)
 
@@ -281,7 +302,7 @@ func (s *Session) dropLocked(c *Conn) {
 }
 
 // pushLocked queues c for the writer according to what a tcb call has returned.
-// The caller wakes the writer, if wakeLocked says so, after unlocking.
+// The caller sends, if dueLocked says so, after unlocking.
 func (s *Session) pushLocked(c *Conn, ev event) {
 	if ev&evSend == 0 {
 		return
@@ -294,16 +315,16 @@ func (s *Session) pushLocked(c *Conn, ev event) {
 	}
 }
 
-// wakeLocked reports whether the writer sleeps although there is work for it,
-// and counts it as woken.
-func (s *Session) wakeLocked() bool {
-	if !s.asleep || s.err != nil {
+// dueLocked reports whether there is something to send and nobody who does. The
+// caller must send then, after unlocking.
+func (s *Session) dueLocked() bool {
+	if s.sending || s.err != nil {
 		return false
 	}
 	if s.greet == greetNothing && len(s.strays) == 0 && s.urgent.empty() && s.ready.empty() && !s.closing {
 		return false
 	}
-	s.asleep = false
+	s.sending = true
 	return true
 }
 

@@ -9,9 +9,43 @@ import (
 // phone that sends more of them than the pipe takes gets fewer answers.
 const maxStrays = 64
 
-// writeLoop is the only caller of the pipe's Write. It pulls: first the
-// greeting; then SYN, ACK and RST of all connections that wait with one; then a
-// segment of the connection whose turn it is, among those with data and room.
+// kick has sent what there is to send.
+func (s *Session) kick() {
+	s.mu.Lock()
+	due := s.dueLocked()
+	s.mu.Unlock()
+	if due {
+		s.send()
+	}
+}
+
+// send is for whom dueLocked has told to: it sends all that there is, in the memory
+// of the pipe's transfers, and does not wait. Where that cannot be had the writer
+// takes over.
+func (s *Session) send() {
+	for s.lender != nil {
+		frame := s.lender.Lend()
+		if frame == nil {
+			break
+		}
+		n, _ := s.nextFrame(frame)
+		setup := isSetup(frame[:n])
+		if err := s.lender.Submit(n); err != nil {
+			s.end(fmt.Errorf("%w: write: %w", ErrDeviceGone, err))
+			return
+		}
+		if n == 0 {
+			return
+		}
+		if setup {
+			close(s.active)
+		}
+	}
+	notify(s.wake)
+}
+
+// writeLoop is the only caller of the pipe's Write, which waits while the phone takes
+// nothing.
 func (s *Session) writeLoop() error {
 	frame := make([]byte, maxFrameOut)
 	for {
@@ -30,14 +64,22 @@ func (s *Session) writeLoop() error {
 		if _, err := s.pipe.Write(frame[:n]); err != nil {
 			return fmt.Errorf("%w: write: %w", ErrDeviceGone, err)
 		}
-		if binary.BigEndian.Uint32(frame) == protoSetup {
+		if isSetup(frame[:n]) {
 			close(s.active)
 		}
 	}
 }
 
+// isSetup reports whether a packet is the SETUP that ends the handshake.
+func isSetup(packet []byte) bool {
+	return len(packet) > 0 && binary.BigEndian.Uint32(packet) == protoSetup
+}
+
 // nextFrame writes the next mux packet to send into frame and returns its
-// length, 0 if there is none; stop is true when the session has ended.
+// length, 0 if there is none, and then the caller sends no more; stop is true when
+// the session has ended. It pulls: first the greeting; then SYN, ACK and RST of all
+// connections that wait with one; then a segment of the connection whose turn it is,
+// among those with data and room.
 func (s *Session) nextFrame(frame []byte) (length int, stop bool) {
 	s.mu.Lock()
 	if s.err != nil {
@@ -58,7 +100,7 @@ func (s *Session) nextFrame(frame []byte) (length int, stop bool) {
 	}
 	c, g, n := s.pullLocked(urgent)
 	if c == nil {
-		s.asleep = true
+		s.sending = false
 		if s.closing {
 			select {
 			case <-s.idle:

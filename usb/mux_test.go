@@ -20,7 +20,7 @@ import (
 	"gomuxd/virtualphone/service"
 )
 
-var _ mux.Pipe = (*Pipe)(nil)
+var _ mux.Lender = (*Pipe)(nil)
 
 // plug makes a session over a Pipe whose kernel leads to a virtual phone.
 func plug(t testing.TB, cfg virtualphone.Config, plan buffers, noZLP bool) (*mux.Session, *virtualphone.Phone, *Pipe) {

@@ -60,6 +60,8 @@ type muxd struct {
 	views map[string]*view       // by port path: what is plugged in
 	met   map[string]flow.Status // by UDID: as it was told last
 	wg    sync.WaitGroup         // the devices' goroutines
+
+	processors *processors // may be nil
 }
 
 func newDaemon(opts *options, s *settings, log *zap.Logger) *muxd {
@@ -222,7 +224,9 @@ func (d *muxd) setView(port string, v *view) {
 	} else {
 		delete(d.views, port)
 	}
+	phones := len(d.views)
 	d.mu.Unlock()
+	d.processors.fit(phones)
 	if before != nil && before != v {
 		before.close(v == nil)
 	}

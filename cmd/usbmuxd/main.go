@@ -108,7 +108,7 @@ func serve(opts *options, s *settings, parent *status) error {
 	defer log.Sync() // fails on a terminal, where nothing is buffered
 
 	d := newDaemon(opts, s, log.Logger)
-	d.signals, d.setLevel = signals, log.set
+	d.signals, d.setLevel, d.processors = signals, log.set, newProcessors()
 	if parent != nil {
 		d.up = func() {
 			if err := detach(log.file); err != nil {
