@@ -144,6 +144,10 @@ func TestOddFlags(t *testing.T) {
 			t.Errorf("data with %#02x: %v", flags, err)
 		}
 		phone.SetFaults(virtualphone.Faults{})
+		// Whatever the host had to say to that has been heard when this has come back.
+		if err := echo(dial(t, s, virtualphone.EchoPort), 2, 100); err != nil {
+			t.Fatal(err)
+		}
 		c.Close()
 	}
 	if err := echo(dial(t, s, virtualphone.EchoPort), 1, 1<<20); err != nil {

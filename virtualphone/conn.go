@@ -26,6 +26,7 @@ type conn struct {
 	sndAcked  uint32 // host's latest ack
 	sndWindow uint32 // bytes the host takes beyond sndAcked
 	totalSent int    // payload bytes sent
+	finSent   bool   // by a fault; it has a sequence number, as a byte has
 	synAckDue bool
 	serving   bool // the service was started
 	closing   bool // the service is done: RST when sent is empty
@@ -166,6 +167,10 @@ func (k *conn) outputLocked(b []byte) int {
 		k.sndNext += uint32(n)
 		k.totalSent += n
 		s.flags |= f.DataFlags
+		if s.flags&flagFIN != 0 && !k.finSent {
+			k.finSent = true
+			k.sndNext++
+		}
 		k.c.phone.stats.payloadSent.Add(uint64(n))
 		k.writable.Broadcast()
 	case k.closing && k.sent.n == 0:
