@@ -31,6 +31,8 @@ BASE         ?=
 PROFILE      ?=
 COUNT        ?= 10
 GOBENCH      ?= .
+DURATION     ?= 45m
+SVG          ?= $(DIST)/soak.svg
 PKG          ?= ./mux ./socket ./usb ./plist ./cmd/usbmuxd
 STATICCHECK  ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 NFPM         ?= $(GO) run -trimpath github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
@@ -164,6 +166,12 @@ fuzz:
 		done; \
 	done
 
+## soak: have everything happen to eight phones for DURATION, and draw it into SVG
+soak:
+	@mkdir -p $(dir $(SVG))
+	GOMUXD_SOAK=$(DURATION) GOMUXD_SOAK_SVG=$(abspath $(SVG)) \
+		$(GO) test -tags virtualphone -count=1 -timeout 24h -v -run '^TestSoak$$' ./cmd/usbmuxd
+
 ## cover: write and sum up the coverage of all tests
 cover:
 	$(GO) test -coverprofile cover.out -coverpkg ./... ./... && $(GO) tool cover -func cover.out | tail -1
@@ -285,4 +293,4 @@ container-root: build
 clean:
 	rm -rf bin dist cover.out
 
-.PHONY: help hardware-check demo recording test e2e e2e-short vm-image build setup test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench bench-go fuzz cover install uninstall deb rpm release release-check package-check container-root clean
+.PHONY: help hardware-check demo recording test e2e e2e-short vm-image build setup test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench bench-go fuzz soak cover install uninstall deb rpm release release-check package-check container-root clean
