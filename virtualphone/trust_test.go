@@ -32,14 +32,24 @@ func observe(t testing.TB, h *muxHost) func() {
 		t.Error("the insecure proxy wants TLS")
 	}
 	c := h.mustDial(uint16(a["Port"].(uint64)))
-	must(t, service.WritePlist(c, map[string]any{"Command": "ObserveNotification", "Name": service.RequestPair}, false))
-	return func() {
+	heard := func(want string) {
 		t.Helper()
 		var m map[string]any
-		if _, err := service.ReadPlist(c, &m); err != nil || m["Name"] != service.RequestPair {
-			t.Fatalf("notification = %v, %v", m, err)
+		if _, err := service.ReadPlist(c, &m); err != nil || m["Name"] != want {
+			t.Fatalf("notification = %v, %v; want %s", m, err, want)
 		}
 	}
+	// Observing is not answered. When a notification of our own has come back, it is
+	// done.
+	for _, m := range []map[string]any{
+		{"Command": "ObserveNotification", "Name": service.RequestPair},
+		{"Command": "ObserveNotification", "Name": service.RequestHostBUID},
+		{"Command": "PostNotification", "Name": service.RequestHostBUID},
+	} {
+		must(t, service.WritePlist(c, m, false))
+	}
+	heard(service.RequestHostBUID)
+	return func() { t.Helper(); heard(service.RequestPair) }
 }
 
 func TestTrustFlow(t *testing.T) {
