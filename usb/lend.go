@@ -85,27 +85,25 @@ func (p *Pipe) Submit(n int) error {
 }
 
 // submitNow starts an OUT transfer. While the endpoint is being recovered the frame
-// counts as one that the phone has refused: recoverOut sends it in its turn.
-func (p *Pipe) submitNow(f *frame, n int, flags uint32) (errno unix.Errno) {
+// counts as one that the phone has refused: recoverOut sends it in its turn. So it does
+// after a completion that ends the pipe, and then nobody sends it.
+func (p *Pipe) submitNow(f *frame, n int, flags uint32) unix.Errno {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f.prepare(n, flags)
-	if !p.tx.halted {
-		errno = p.k.submit(f)
-		for errno == unix.EINTR {
-			errno = p.k.submit(f)
-		}
-	}
-	if errno != 0 {
-		return errno
-	}
 	p.tx.turn++
 	f.turn = p.tx.turn
-	f.state = frameFlight
-	if p.tx.halted {
+	if p.tx.halted || p.bad.is() {
 		f.state = frameFailed
-	} else {
+		return 0
+	}
+	errno := p.k.submit(f)
+	for errno == unix.EINTR {
+		errno = p.k.submit(f)
+	}
+	if errno == 0 {
+		f.state = frameFlight
 		p.pending.Add(1)
 	}
-	return 0
+	return errno
 }

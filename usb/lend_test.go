@@ -2,8 +2,11 @@ package usb
 
 import (
 	"bytes"
+	"errors"
 	"net"
+	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -208,4 +211,70 @@ func TestSubmitWithLittleMemory(t *testing.T) {
 		}
 		p.Close()
 	})
+}
+
+// TestSubmitBesideRecovery submits while the reader takes transfers back.
+func TestSubmitBesideRecovery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFakeKernel(t)
+		p := start(t, k, buffers{inCount: 1, inSize: 512, outCount: 8, outSize: outWhole})
+		for _, s := range []string{"one", "two", "three"} {
+			submit(t, p, []byte(s))
+		}
+		var once sync.Once
+		k.onDiscard = func(f *frame) {
+			if !f.in() { // the end of the pipe discards, too
+				once.Do(func() {
+					go func() {
+						submit(t, p, []byte("four"))
+						submit(t, p, []byte("five"))
+					}()
+					for range 100 { // let it go first, without an order that the race detector sees
+						runtime.Gosched()
+					}
+				})
+			}
+		}
+		k.finish(testOut, unix.EPIPE, nil)
+		go p.Read(make([]byte, 9))
+		synctest.Wait()
+		for range 5 {
+			k.finishOut()
+		}
+		if got := string(bytes.Join(k.sentLog(), []byte(" "))); got != "one two three four five" {
+			t.Errorf("sent %q", got)
+		}
+		p.Close()
+	})
+}
+
+// TestNothingIsSubmittedAfterTheEnd: usbfs would claim the interface anew, perhaps from
+// its new owner. The reader still has data then, and sends acks for it.
+func TestNothingIsSubmittedAfterTheEnd(t *testing.T) {
+	for name, send := range map[string]func(t *testing.T, p *Pipe){
+		"lent":    func(t *testing.T, p *Pipe) { submit(t, p, []byte("ack")) },
+		"written": func(_ *testing.T, p *Pipe) { p.Write([]byte("ack")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := newFakeKernel(t)
+				p := start(t, k, lending)
+				k.finish(testIn, 0, []byte("last words"))
+				k.finish(testIn, unix.ESHUTDOWN, nil)
+				got, err := p.Next()
+				if err != nil || string(got) != "last words" {
+					t.Fatalf("got %q, %v", got, err)
+				}
+				p.Return()
+				go send(t, p)
+				synctest.Wait()
+				if n := k.count(testIn) + k.count(testOut); n != 0 {
+					t.Errorf("%d transfers submitted", n)
+				}
+				if _, err := p.Next(); !errors.Is(err, ErrGone) {
+					t.Errorf("Next = %v, want ErrGone", err)
+				}
+			})
+		})
+	}
 }

@@ -83,8 +83,10 @@ func newBus(k *fakeKernel, cable *virtualphone.Cable) *bus {
 				continue
 			}
 			k.mu.Lock()
-			copy(f.buf, buf[:n])
-			k.completeLocked(f, 0, n)
+			if slices.Contains(k.pending[testIn], f) {
+				copy(f.buf, buf[:n])
+				k.completeLocked(f, 0, n)
+			}
 			k.mu.Unlock()
 		}
 	})

@@ -140,12 +140,13 @@ func (p *Pipe) sendZLP() error {
 }
 
 // submit starts an OUT transfer of n bytes. It waits while the endpoint is being
-// recovered, and while there is no memory as long as a completion may free some.
+// recovered, while there is no memory as long as a completion may free some, and for
+// the pipe's end after a completion that brings it.
 func (p *Pipe) submit(f *frame, n int, flags uint32) (unix.Errno, error) {
 	for {
 		p.mu.Lock()
 		var errno unix.Errno
-		wait := p.tx.halted
+		wait := p.tx.halted || p.bad.is() // if bad, for the end
 		if !wait {
 			f.prepare(n, flags)
 			errno = p.k.submit(f)
@@ -257,11 +258,17 @@ func (p *Pipe) recoverOut() {
 	s.fails++
 	p.recoveries.Add(1)
 	p.log.Warn("OUT endpoint halted, clearing it", zap.Int("in_a_row", s.fails))
-	// The writer submits nothing while halted, so the states stand still.
+	// Nothing is submitted while halted, so these are all there are.
+	var flight []*frame
+	p.mu.Lock()
 	for _, f := range s.frames {
 		if f.state == frameFlight {
-			p.k.discard(f)
+			flight = append(flight, f)
 		}
+	}
+	p.mu.Unlock()
+	for _, f := range flight {
+		p.k.discard(f)
 	}
 	err := p.k.wait(func(uintptr) bool {
 		p.collect(0)
