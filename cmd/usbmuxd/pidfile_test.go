@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -8,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestPidFileHolder is not a test: it is the other process of TestPidFile.
@@ -82,4 +85,64 @@ func TestPidFileErrors(t *testing.T) {
 	if p, err := lockPidFile(none); p != nil || err != nil {
 		t.Errorf("want nothing for NONE, got %v, %v", p, err)
 	}
+}
+
+// TestPidFileDisk puts the pid file on a disk that is full, then read-only: there is a
+// reason, and the next start works when the disk does.
+func TestPidFileDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("none", dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skipf("needs to mount a tmpfs: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	path, filler := filepath.Join(dir, "pid"), filepath.Join(dir, "filler")
+	for _, tt := range []struct {
+		name        string
+		spoil, mend func() error
+		want        error
+		leftBehind  string
+	}{
+		{
+			"full",
+			func() error { return ignoreErr(os.WriteFile(filler, make([]byte, 128<<10), 0o600), unix.ENOSPC) },
+			func() error { return os.Remove(filler) },
+			unix.ENOSPC, "",
+		},
+		{
+			"read-only",
+			func() error { return unix.Mount("none", dir, "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, "") },
+			func() error { return unix.Mount("none", dir, "tmpfs", unix.MS_REMOUNT, "") },
+			unix.EROFS, strconv.Itoa(os.Getpid()),
+		},
+	} {
+		if err := tt.spoil(); err != nil {
+			t.Fatal(err)
+		}
+		p, err := lockPidFile(path)
+		if !errors.Is(err, tt.want) || p != nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: lockPidFile = %v, want %v and the path", tt.name, err, tt.want)
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != tt.leftBehind {
+			t.Errorf("%s: the file holds %q, %v; want %q", tt.name, got, err, tt.leftBehind)
+		}
+		if err := tt.mend(); err != nil {
+			t.Fatal(err)
+		}
+		if p, err = lockPidFile(path); err != nil {
+			t.Fatalf("%s: then lockPidFile = %v", tt.name, err)
+		}
+		p.release()
+	}
+}
+
+// ignoreErr is err, unless it is the one that was meant to come.
+func ignoreErr(err, known error) error {
+	if errors.Is(err, known) {
+		return nil
+	}
+	return err
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/xml"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -108,8 +109,12 @@ func TestSoak(t *testing.T) {
 	if n := s.errors.Load(); n != 0 {
 		t.Errorf("the daemon has logged %d errors", n)
 	}
+	svg := []byte(graph.svg(lasts, base, after))
+	if err := xml.Unmarshal(svg, new(struct{})); err != nil {
+		t.Errorf("the graph: %v", err)
+	}
 	if path := os.Getenv("GOMUXD_SOAK_SVG"); path != "" {
-		if err := os.WriteFile(path, []byte(graph.svg(lasts)), 0o644); err != nil {
+		if err := os.WriteFile(path, svg, 0o644); err != nil {
 			t.Error(err)
 		}
 	}

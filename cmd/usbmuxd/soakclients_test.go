@@ -133,14 +133,7 @@ func (s *soak) echo(_ context.Context, p *virtualphone.Phone, _ bool, random *ra
 	go func() { sent <- give(c, seed, size) }()
 	err = s.take(c, seed, size, make([]byte, 32<<10), func() {})
 	c.Close() // it may wait for a phone that takes nothing
-	return errors.Join(err, ignore(<-sent, net.ErrClosed))
-}
-
-func ignore(err, known error) error {
-	if errors.Is(err, known) {
-		return nil
-	}
-	return err
+	return errors.Join(err, ignoreErr(<-sent, net.ErrClosed))
 }
 
 // source connects to a phone that then sends a seed's stream.
@@ -255,7 +248,7 @@ func (s *soak) refused(_ context.Context, p *virtualphone.Phone, steady bool, _ 
 		}
 		return nil // a phone in trouble may say anything
 	}
-	return ignore(err, syscall.ECONNREFUSED)
+	return ignoreErr(err, syscall.ECONNREFUSED)
 }
 
 func (s *soak) lockdown(ctx context.Context, p *virtualphone.Phone, _ bool, _ *rand.Rand) error {
@@ -314,7 +307,7 @@ func (s *soak) keep(_ context.Context, _ *virtualphone.Phone, _ bool, random *ra
 	udid := fmt.Sprintf("%040x", random.IntN(8))
 	switch random.IntN(4) {
 	case 0:
-		err = ignore(c.DeletePairRecord(ctx, udid), syscall.ENOENT)
+		err = ignoreErr(c.DeletePairRecord(ctx, udid), syscall.ENOENT)
 	case 1, 2:
 		host := fmt.Sprint(random.Uint64())
 		var data []byte

@@ -39,23 +39,27 @@ text{font:12px system-ui,sans-serif;fill:#24292f}
 .scale{fill:#656d76}
 .grid{stroke:#d0d7de}
 .line{stroke:#0969da;fill:none;stroke-width:1.2}
+.rest{stroke:#9a6700;stroke-dasharray:4 3}
 @media (prefers-color-scheme:dark){
 text{fill:#e6edf3}
 .scale{fill:#8d96a0}
 .grid{stroke:#30363d}
 .line{stroke:#58a6ff}
+.rest{stroke:#d29922}
 }`
 
-// svg draws the lines above each other, on one scale of time.
-func (g *graph) svg(lasts time.Duration) string {
+// svg draws the lines above each other, on one scale of time, and what was in use
+// when nothing went on before and after.
+func (g *graph) svg(lasts time.Duration, before, after measure) string {
 	panels := []struct {
 		title  string
 		values []float64
+		rest   []float64
 	}{
-		{"Verified, MiB/s", g.throughput},
-		{"Goroutines", g.goroutines},
-		{"Descriptors", g.descriptors},
-		{"Heap, MiB", g.heap},
+		{"Verified, MiB/s", g.throughput, nil},
+		{"Goroutines", g.goroutines, []float64{float64(before.goroutines), float64(after.goroutines)}},
+		{"Descriptors", g.descriptors, []float64{float64(before.descriptors), float64(after.descriptors)}},
+		{"Heap, MiB", g.heap, []float64{mib(before.heap), mib(after.heap)}},
 	}
 	const width, panel = graphLeft + graphWidth + graphEdge, graphTop + graphHeight
 	height := len(panels)*panel + 40
@@ -70,7 +74,14 @@ func (g *graph) svg(lasts time.Duration) string {
 		top = roundUp(top)
 		y0 := i*panel + graphTop
 		y := func(v float64) float64 { return float64(y0) + graphHeight*(1-v/top) }
-		fmt.Fprintf(&b, `<text class="title" x="%d" y="%d">%s</text>`+"\n", graphLeft, y0-10, html.EscapeString(p.title))
+		title := p.title
+		if p.rest != nil {
+			title += fmt.Sprintf("; at rest %.3g before, %.3g after", p.rest[0], p.rest[1])
+		}
+		fmt.Fprintf(&b, `<text class="title" x="%d" y="%d">%s</text>`+"\n", graphLeft, y0-10, html.EscapeString(title))
+		for _, v := range p.rest {
+			fmt.Fprintf(&b, `<line class="rest" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/>`+"\n", graphLeft, graphLeft+graphWidth, y(v), y(v))
+		}
 		for _, v := range []float64{0, top / 2, top} {
 			fmt.Fprintf(&b, `<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/><text class="scale" x="%d" y="%.1f" text-anchor="end">%g</text>`+"\n",
 				graphLeft, graphLeft+graphWidth, y(v), y(v), graphLeft-6, y(v)+4, v)
@@ -84,14 +95,17 @@ func (g *graph) svg(lasts time.Duration) string {
 	}
 	bottom := len(panels)*panel + 18
 	for n := range 5 {
-		at := lasts * time.Duration(n) / 4
-		fmt.Fprintf(&b, `<text class="scale" x="%d" y="%d" text-anchor="middle">%s</text>`+"\n",
-			graphLeft+graphWidth*n/4, bottom, at.Round(time.Second))
+		anchor := "middle"
+		if n == 4 {
+			anchor = "end"
+		}
+		fmt.Fprintf(&b, `<text class="scale" x="%d" y="%d" text-anchor="%s">%s</text>`+"\n",
+			graphLeft+graphWidth*n/4, bottom, anchor, (lasts * time.Duration(n) / 4).Round(time.Second))
 	}
 	return b.String() + "</svg>\n"
 }
 
-// roundUp is the end of a scale: 1, 2 or 5 and zeros, or twice that for halves.
+// roundUp is the end of a scale that has a round half, too.
 func roundUp(v float64) float64 {
 	if v <= 0 {
 		return 1
