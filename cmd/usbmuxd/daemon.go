@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -249,8 +251,9 @@ func (d *muxd) flowAt(port string) *flow.Flow {
 // shown is the view of the phone with this UDID, nil if it is not here.
 func (d *muxd) shown(udid string) *view {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, v := range d.views {
+	views := slices.Collect(maps.Values(d.views))
+	d.mu.Unlock() // a view that changes has its lock, and looks itself up for the counters
+	for _, v := range views {
 		if v.is(udid) {
 			return v
 		}

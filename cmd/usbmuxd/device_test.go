@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -214,4 +216,43 @@ func TestOtherKinds(t *testing.T) {
 			t.Fatalf("want one device opened, got %d", len(s.times))
 		}
 	})
+}
+
+// TestLookUpWhileChanging asserts that a phone can be looked up by its UDID while
+// what is shown of it changes: that has the view's lock, and looks it up by its port.
+func TestLookUpWhileChanging(t *testing.T) {
+	d := newDaemon(new(options), set("-p"), zap.NewNop())
+	v := newView(d.hub, plugged(hotplug.Add).Device)
+	d.setView("1-1", v)
+	const udid = "00008110-000A111122220000"
+	var looking sync.WaitGroup
+	changed := make(chan struct{})
+	go func() {
+		defer close(changed)
+		v.change(func(dev *control.Device) {
+			id := udid
+			dev.UDID = &id
+			begun := make(chan struct{})
+			looking.Go(func() {
+				close(begun)
+				if d.shown(udid) != v {
+					t.Error("the phone is not found")
+				}
+			})
+			<-begun
+			for range 10_000 { // until it has got as far as it can
+				if !d.mu.TryLock() {
+					return
+				}
+				d.mu.Unlock()
+				runtime.Gosched()
+			}
+		})
+		looking.Wait()
+	}()
+	select {
+	case <-changed:
+	case <-time.After(time.Minute):
+		t.Fatal("the change and the look-up wait for each other")
+	}
 }
