@@ -47,6 +47,7 @@ type soak struct {
 	phones []*virtualphone.Phone
 	errors atomic.Int64 // lines of the daemon's log at level error and above
 
+	dump sync.Once   // of all goroutines, at the first failure
 	kind atomic.Bool // owners trust, and nothing more happens to phones
 
 	// What has happened.
@@ -252,13 +253,18 @@ func (s *soak) within(what string, ok func() bool) {
 	defer tick.Stop()
 	for end := time.Now().Add(soakLimit); !ok(); <-tick.C {
 		if time.Now().After(end) {
-			stacks := make([]byte, 4<<20)
 			for _, dev := range s.d.hub.Devices() {
 				s.t.Logf("%s: %s %s", *dev.UDID, dev.Trust, dev.Reason)
 			}
-			s.t.Fatalf("within %v not seen: %s\n%s", soakLimit, what, stacks[:runtime.Stack(stacks, true)])
+			s.t.Fatalf("within %v not seen: %s\n%s", soakLimit, what, stacks())
 		}
 	}
+}
+
+// stacks are those of all goroutines.
+func stacks() []byte {
+	b := make([]byte, 4<<20)
+	return b[:runtime.Stack(b, true)]
 }
 
 // measure is what the process has in use.

@@ -37,6 +37,7 @@ func (s *soak) client(ctx context.Context, random *rand.Rand) {
 		case err == nil:
 		case errors.Is(err, errWrong), n < soakSteady:
 			s.t.Errorf("%s with phone %d: %v", deed.name, n, err)
+			s.dump.Do(func() { s.t.Logf("then:\n%s", stacks()) })
 			return
 		default:
 			s.cut.Add(1)
