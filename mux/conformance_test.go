@@ -155,7 +155,7 @@ func testAckLatency(t *testing.T) {
 			if g.src == 1 && g.ack == 5 {
 				break
 			}
-			if sent == 2 { // the one on its way, and the one being put together
+			if sent == b.ahead+1 { // those on their way, and the one being put together
 				t.Fatal("want the ack before other connections' data")
 			}
 		}

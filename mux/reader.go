@@ -31,8 +31,10 @@ func (s *Session) readLoop() error {
 			part = append(part, b...)
 			b = part
 		}
-		b, ferr := s.packets(b, split)
-		part = append(part[:0], b...)
+		rest, ferr := s.packets(b, split)
+		if !split || len(rest) < len(b) {
+			part = append(part[:0], rest...)
+		}
 		if err == nil {
 			giveBack()
 		}

@@ -23,16 +23,34 @@ type bench struct {
 	s     *Session
 	phone *muxtest.Phone
 	tx    uint16 // the phone's packet number
+	ahead int    // packets on their way before the phone receives one
 }
 
 const version2 = "00000000 00000014 00000002 00000000 00000000"
 
-// play runs f in a bubble against a session that has met a version 2 phone.
+// play runs f in a bubble against a session that has met a version 2 phone: over a
+// pipe that lends nothing, and over one with a single transfer to lend, so that those
+// who send and the writer take turns.
 func play(t *testing.T, cfg Config, f func(b *bench)) {
 	t.Helper()
+	playOver(t, func() (Pipe, *muxtest.Phone) { return muxtest.Pipe() }, cfg, f)
+	playOver(t, func() (Pipe, *muxtest.Phone) { return muxtest.LendingPipe(1) }, cfg, f)
+}
+
+// playOver is play over a pipe that is made in the bubble.
+func playOver(t *testing.T, plug func() (Pipe, *muxtest.Phone), cfg Config, f func(b *bench)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		pipe, phone := muxtest.Pipe()
-		b := &bench{t: t, phone: phone}
+		pipe, phone := plug()
+		defer func() {
+			if t.Failed() {
+				t.Logf("over a %T", pipe)
+			}
+		}()
+		b := &bench{t: t, phone: phone, ahead: 1}
+		if _, ok := pipe.(Lender); ok {
+			b.ahead = 2 // in the transfer, and in Write
+		}
 		opened := make(chan error, 1)
 		go func() {
 			var err error

@@ -28,6 +28,7 @@ func Pipe() (io.ReadWriteCloser, *Phone) {
 type Phone struct {
 	out, in      chan []byte
 	closed, gone chan struct{} // by the host, by Unplug
+	free         chan []byte   // memory of a Lender's transfers
 	closeOnce    sync.Once
 	goneOnce     sync.Once
 }
@@ -36,13 +37,29 @@ type Phone struct {
 // when the host has closed its end.
 func (p *Phone) Recv() ([]byte, bool) {
 	select {
+	case b := <-p.out: // also what was on its way when the host closed its end
+		return p.taken(b), true
+	default:
+	}
+	select {
 	case b := <-p.out:
-		return b, true
+		return p.taken(b), true
 	case <-p.closed:
 		return nil, false
 	case <-p.gone:
 		return nil, false
 	}
+}
+
+// taken gives a transfer's memory back to the Lender it is of.
+func (p *Phone) taken(b []byte) []byte {
+	if p.free == nil {
+		return b
+	}
+	packet := append([]byte(nil), b...)
+	spoil(b)
+	p.free <- b[:cap(b)] // has room for all
+	return packet
 }
 
 // Send gives b to the host in one transfer. It returns false when the host has
@@ -68,17 +85,25 @@ type host struct {
 
 func (h *host) Read(b []byte) (int, error) {
 	if len(h.left) == 0 {
-		select {
-		case h.left = <-h.p.in:
-		case <-h.p.closed:
-			return 0, net.ErrClosed
-		case <-h.p.gone:
-			return 0, ErrUnplugged
+		if err := h.receive(); err != nil {
+			return 0, err
 		}
 	}
 	n := copy(b, h.left)
 	h.left = h.left[n:]
 	return n, nil
+}
+
+// receive waits for a transfer.
+func (h *host) receive() error {
+	select {
+	case h.left = <-h.p.in:
+		return nil
+	case <-h.p.closed:
+		return net.ErrClosed
+	case <-h.p.gone:
+		return ErrUnplugged
+	}
 }
 
 func (h *host) Write(b []byte) (int, error) {
