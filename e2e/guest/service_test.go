@@ -41,6 +41,7 @@ func installService(t *testing.T) {
 			t.Logf("the service's log:\n%s", out)
 		}
 		_, _ = tool("dpkg", "--purge", "gomuxd")
+		_ = os.RemoveAll("/run/systemd/system/usbmuxd.service.d")
 		_, err := tool("dpkg", "--install", theirs)
 		_, merr := tool("systemctl", "mask", "--now", "--runtime", "usbmuxd.service")
 		if err := errors.Join(err, merr); err != nil {
@@ -125,6 +126,14 @@ func again(t *testing.T, before int) (pid int) {
 	return pid
 }
 
+// systemctl does what an administrator does.
+func systemctl(t *testing.T, args ...string) {
+	t.Helper()
+	if _, err := tool("systemctl", args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestService proves that the service does everything without any right: phones
 // are listed, paired with, used, and followed through replugs and a controller that
 // goes away and comes back; and that its sockets are there from the start to the
@@ -139,16 +148,22 @@ func TestService(t *testing.T) {
 	saysStatus(t, "No phone is plugged in")
 
 	// Started by the first client.
-	if _, err := tool("systemctl", "stop", "usbmuxd.service"); err != nil {
-		t.Fatal(err)
-	}
+	systemctl(t, "stop", "usbmuxd.service")
 	visible(t)
 	pid = again(t, pid)
 
+	// Started as at boot: the sockets first, of which a client need not know.
+	systemctl(t, "stop", "usbmuxd.socket", "usbmuxd-control.socket", "usbmuxd.service")
+	systemctl(t, "start", "sockets.target")
+	visible(t)
+	pid = again(t, pid)
+	systemctl(t, "stop", "usbmuxd.socket", "usbmuxd-control.socket", "usbmuxd.service")
+	systemctl(t, "start", "multi-user.target")
+	pid = again(t, pid)
+	visible(t)
+
 	// Started by udev; everything that people do.
-	if _, err := tool("systemctl", "stop", "usbmuxd.service"); err != nil {
-		t.Fatal(err)
-	}
+	systemctl(t, "stop", "usbmuxd.service")
 	p := attach(t, 0, virtualphone.Config{Passcode: passcode}, usbip.Config{})
 	again(t, pid)
 	ids := visible(t, p)
@@ -197,9 +212,7 @@ func TestService(t *testing.T) {
 		}
 	})
 	for range cycles(10) {
-		if _, err := tool("systemctl", "restart", "usbmuxd.service"); err != nil {
-			t.Error(err)
-		}
+		systemctl(t, "restart", "usbmuxd.service")
 		visible(t, p)
 	}
 	pid = mainPID(t)
@@ -213,14 +226,53 @@ func TestService(t *testing.T) {
 	pid = serving(t, "1.2.2")
 	sandboxed(t, pid)
 
-	// A hung daemon is replaced, here sooner than usually.
+	// Over TCP, with the drop-in that is shipped.
 	dropIn := "/run/systemd/system/usbmuxd.service.d"
-	does(t, os.MkdirAll(dropIn, 0o755), os.WriteFile(dropIn+"/watchdog.conf", []byte("[Service]\nWatchdogSec=10s\n"), 0o644))
-	for _, args := range [][]string{{"daemon-reload"}, {"restart", "usbmuxd.service"}} {
-		if _, err := tool("systemctl", args...); err != nil {
-			t.Fatal(err)
-		}
+	unpacked := t.TempDir() // this machine goes without documentation
+	if _, err := tool("dpkg-deb", "--extract", secondDeb, unpacked); err != nil {
+		t.Fatal(err)
 	}
+	shipped, err := os.ReadFile(filepath.Join(unpacked, "usr/share/doc/gomuxd/examples/tcp.conf"))
+	does(t, err, os.MkdirAll(dropIn, 0o755), os.WriteFile(dropIn+"/tcp.conf", shipped, 0o644))
+	config, err := os.ReadFile("/etc/usbmuxd.conf")
+	does(t, err, os.WriteFile("/etc/usbmuxd.conf", append([]byte("listen = [\"127.0.0.1:27015\"]\n"), config...), 0o644))
+	systemctl(t, "daemon-reload")
+	systemctl(t, "restart", "usbmuxd.service")
+	does(t, says(p.UDID(), "env", "USBMUXD_SOCKET_ADDRESS=127.0.0.1:27015", "idevice_id", "-l")(t, p))
+	visible(t, p)
+
+	// What is wrong with its configuration systemd shows, and what is wrong with its
+	// directory. It is tried again until it is right.
+	wrong := func(want string, spoil, repair func() error) {
+		t.Helper()
+		does(t, spoil())
+		_, _ = tool("systemctl", "restart", "usbmuxd.service") // fails
+		eventually(t, 30*time.Second, func() error {
+			got, _ := tool("systemctl", "status", "--no-pager", "--full", "usbmuxd.service") // not active, so it fails
+			if !strings.Contains(got, want) {
+				return fmt.Errorf("want %q, got %s", want, got)
+			}
+			return nil
+		})
+		does(t, repair())
+		visible(t, p)
+	}
+	wrong("/etc/usbmuxd.conf:1: unknown key lissten; the nearest is listen",
+		func() error { return os.WriteFile("/etc/usbmuxd.conf", []byte("lissten = []\n"), 0o644) },
+		func() error { return os.WriteFile("/etc/usbmuxd.conf", config, 0o644) })
+	owner, err := os.Stat(recordDir)
+	does(t, err)
+	wrong("to repair: chown -R ",
+		func() error { return errors.Join(os.Chown(recordDir, 0, 0), os.Chmod(recordDir, 0o755)) },
+		func() error {
+			uid := owner.Sys().(*syscall.Stat_t)
+			return errors.Join(os.Chown(recordDir, int(uid.Uid), int(uid.Gid)), os.Chmod(recordDir, owner.Mode().Perm()))
+		})
+
+	// A hung daemon is replaced, here sooner than usually.
+	does(t, os.WriteFile(dropIn+"/watchdog.conf", []byte("[Service]\nWatchdogSec=10s\n"), 0o644))
+	systemctl(t, "daemon-reload")
+	systemctl(t, "restart", "usbmuxd.service")
 	pid = mainPID(t)
 	does(t, syscall.Kill(pid, syscall.SIGSTOP))
 	again(t, pid)
