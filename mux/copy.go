@@ -3,6 +3,7 @@ package mux
 import (
 	"errors"
 	"io"
+	"net"
 	"syscall"
 	"unsafe"
 )
@@ -14,21 +15,21 @@ const writeChunk = window / 4
 
 // WriteTo copies what the phone sends to w until the phone ends the connection.
 // What w has taken is acknowledged to the phone. There is no buffer between the
-// receive ring and w; if w has a descriptor, the session's reader writes to it as long
+// receive ring and w; if w is a socket, the session's reader writes to it as long
 // as it takes all, and neither the ring nor this goroutine has a part in it. The
-// number of bytes returned counts those, too.
+// number of bytes returned counts those, too. Nobody else may write to w meanwhile.
 func (c *Conn) WriteTo(w io.Writer) (total int64, err error) {
 	c.readMu.Lock()
 	defer c.readMu.Unlock()
-	if sc, ok := w.(syscall.Conn); ok {
+	if sc, ok := w.(socket); ok {
 		raw, err := sc.SyscallConn()
 		if err != nil {
 			return 0, err
 		}
 		k := newSink(raw)
-		c.setSink(k)
+		c.lendSink(k)
 		defer func() {
-			c.setSink(nil)
+			c.takeSink()
 			total += k.total // the reader's no more
 		}()
 	}
@@ -49,10 +50,17 @@ func (c *Conn) WriteTo(w io.Writer) (total int64, err error) {
 	}
 }
 
+// socket is what may be read and written by its descriptor, past Go's scheduler: that
+// never waits. (A file's may.)
+type socket interface {
+	net.Conn
+	syscall.Conn
+}
+
 // sink writes to a descriptor as much as it takes.
 type sink struct {
-	raw   syscall.RawConn
-	ready func(fd uintptr) bool // writeReady, made once
+	raw     syscall.RawConn
+	writeFD func(fd uintptr) // writeNow, made once
 
 	b     []byte
 	n     int
@@ -61,39 +69,54 @@ type sink struct {
 
 func newSink(raw syscall.RawConn) *sink {
 	k := &sink{raw: raw}
-	k.ready = k.writeReady
+	k.writeFD = k.writeNow
 	return k
 }
 
-func (c *Conn) setSink(k *sink) {
+func (c *Conn) lendSink(k *sink) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	c.sink = k
 }
 
-// write never waits. An error is nothing taken: WriteTo meets it, too.
+// takeSink takes the sink from the session's reader, and waits if that is at it. The
+// caller holds readMu.
+func (c *Conn) takeSink() {
+	for {
+		c.s.mu.Lock()
+		c.sink = nil
+		handing := c.handing
+		c.s.mu.Unlock()
+		if !handing {
+			return
+		}
+		<-c.readable
+	}
+}
+
+// write never waits, not even for another writer, hence Control. An error is nothing
+// taken: WriteTo meets it, too.
 func (k *sink) write(b []byte) int {
 	k.b, k.n = b, 0
-	_ = k.raw.Write(k.ready)
+	_ = k.raw.Control(k.writeFD)
 	k.b = nil
 	return k.n
 }
 
-func (k *sink) writeReady(fd uintptr) bool {
+func (k *sink) writeNow(fd uintptr) {
 	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(unsafe.SliceData(k.b))), uintptr(len(k.b)))
 	if errno == 0 {
 		k.n = int(n)
 	}
-	return true
 }
 
 // ReadFrom copies from r to the phone until r ends. It reads straight into the
-// send ring. If r has a descriptor, it takes room in the ring only when r has
+// send ring. If r is a socket, it takes room in the ring only when r has
 // data, so a connection whose client is silent holds no buffer.
 func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 	c.writeMu.Lock()
 	defer c.writeMu.Unlock()
-	if sc, ok := r.(syscall.Conn); ok {
+	if sc, ok := r.(socket); ok {
 		raw, err := sc.SyscallConn()
 		if err != nil {
 			return 0, err

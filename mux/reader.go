@@ -230,7 +230,7 @@ func (c *Conn) deliverLocked(payload []byte, ev event) event {
 		}
 		ev |= c.tcb.consumed(n)
 		payload = payload[n:]
-		if len(payload) == 0 && !c.tcb.fin && c.tcb.err == nil {
+		if len(payload) == 0 && !c.tcb.fin && c.tcb.err == nil && c.sink != nil {
 			ev &^= evReadable
 		}
 	}

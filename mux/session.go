@@ -36,9 +36,10 @@ type Lender interface {
 	Return()
 
 	// Lend gives memory for the next packet, 48 KiB at least, or nil if Write must
-	// be used; Submit sends the first n bytes of it, none for 0, and must follow
-	// unless it was nil. Neither waits; the session sees to it that one goroutine
-	// at a time sends. An error is the pipe's end.
+	// be used, as while another packet's memory is lent or waits in Write; Submit
+	// sends the first n bytes of it, none for 0, and must follow unless it was nil.
+	// Neither waits; the session sees to it that one goroutine at a time sends. An
+	// error is the pipe's end.
 	Lend() []byte
 	Submit(n int) error
 }

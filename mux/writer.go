@@ -19,11 +19,15 @@ func (s *Session) kick() {
 	}
 }
 
+// maxInTurn is how many packets somebody who has other things to do sends, for himself
+// and for others, before the writer takes over.
+const maxInTurn = 64
+
 // send is for whom dueLocked has told to: it sends all that there is, in the memory
-// of the pipe's transfers, and does not wait. Where that cannot be had the writer
-// takes over.
+// of the pipe's transfers, and does not wait. Where that cannot be had, or others have
+// always more, the writer takes over.
 func (s *Session) send() {
-	for s.lender != nil {
+	for sent := 0; s.lender != nil && sent < maxInTurn; sent++ {
 		frame := s.lender.Lend()
 		if frame == nil {
 			break
