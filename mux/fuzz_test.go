@@ -45,8 +45,48 @@ func (r *replay) Close() error {
 	return nil
 }
 
-// FuzzSession feeds a phone's stream to a session with connections open. The
-// session must end with a cause, hold no more than one window per connection,
+// lendingReplay is a replay that lends, but not always. What it has lent it spoils.
+type lendingReplay struct {
+	replay
+	next  []byte
+	lent  []byte
+	lends int
+}
+
+func (r *lendingReplay) Next() ([]byte, error) {
+	r.next = make([]byte, min(r.piece, 100_000))
+	n, err := r.Read(r.next)
+	return r.next[:n], err
+}
+
+func (r *lendingReplay) Return() { clear(r.next) }
+
+func (r *lendingReplay) Lend() []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lends++; r.closed || r.lent != nil || r.lends%3 == 0 {
+		return nil
+	}
+	r.lent = make([]byte, maxFrameOut)
+	return r.lent
+}
+
+func (r *lendingReplay) Submit(n int) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return net.ErrClosed
+	}
+	if n > 0 {
+		r.out = append(r.out, bytes.Clone(r.lent[:n]))
+	}
+	clear(r.lent)
+	r.lent = nil
+	return nil
+}
+
+// FuzzSession feeds a phone's stream to a session with connections open, over a pipe
+// that lends and over one that does not. The session must end with a cause, hold no more than one window per connection,
 // and never send a packet that a phone would refuse.
 func FuzzSession(f *testing.F) {
 	for _, seed := range []string{
@@ -69,49 +109,57 @@ func FuzzSession(f *testing.F) {
 		if piece < 1 || piece > 1<<20 {
 			return
 		}
-		pipe := &replay{in: bytes.NewReader(in), piece: piece}
-		s, err := Open(context.Background(), pipe, Config{})
-		if err != nil {
-			return
-		}
-		var wg sync.WaitGroup
-		for range 2 {
-			wg.Go(func() {
-				c, err := s.Dial(context.Background(), 62078)
-				if err != nil {
-					return
-				}
-				defer c.Close()
-				c.Write([]byte("hello"))
-				n, err := io.Copy(io.Discard, c)
-				if err != nil {
-					t.Error(err)
-				}
-				if n > int64(len(in)) {
-					t.Errorf("%d bytes read of a stream of %d", n, len(in))
-				}
-			})
-		}
-		<-s.Done()
-		wg.Wait()
-		if s.Err() == nil {
-			t.Error("the session ended without a cause")
-		}
-		s.Close()
-		if n := len(s.conns); n != 0 {
-			t.Errorf("%d connections left", n)
-		}
-		version := s.Version()
-		for i, p := range pipe.out {
-			size := shortHeaderLen
-			if version == 2 && i > 0 {
-				size = longHeaderLen
-			}
-			if h := decodeHeader(p, size); int(h.length) != len(p) || len(p) > maxFrameOut {
-				t.Errorf("packet %d of %d bytes says %d", i, len(p), h.length)
-			}
-		}
+		plain := &replay{in: bytes.NewReader(in), piece: piece}
+		over(t, plain, plain, len(in))
+		lending := &lendingReplay{replay: replay{in: bytes.NewReader(in), piece: piece}}
+		over(t, lending, &lending.replay, len(in))
 	})
+}
+
+// over runs a session over pipe, whose phone says size bytes in all and hears what is
+// in log.
+func over(t *testing.T, pipe Pipe, log *replay, size int) {
+	s, err := Open(context.Background(), pipe, Config{})
+	if err != nil {
+		return
+	}
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			c, err := s.Dial(context.Background(), 62078)
+			if err != nil {
+				return
+			}
+			defer c.Close()
+			c.Write([]byte("hello"))
+			n, err := io.Copy(io.Discard, c)
+			if err != nil {
+				t.Error(err)
+			}
+			if n > int64(size) {
+				t.Errorf("%d bytes read of a stream of %d", n, size)
+			}
+		})
+	}
+	<-s.Done()
+	wg.Wait()
+	if s.Err() == nil {
+		t.Error("the session ended without a cause")
+	}
+	s.Close()
+	if n := len(s.conns); n != 0 {
+		t.Errorf("%d connections left", n)
+	}
+	version := s.Version()
+	for i, p := range log.out {
+		size := shortHeaderLen
+		if version == 2 && i > 0 {
+			size = longHeaderLen
+		}
+		if h := decodeHeader(p, size); int(h.length) != len(p) || len(p) > maxFrameOut {
+			t.Errorf("packet %d of %d bytes says %d", i, len(p), h.length)
+		}
+	}
 }
 
 // FuzzSegment asserts that what decodes encodes to the same bytes, but for what

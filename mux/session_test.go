@@ -47,28 +47,35 @@ func playOver(t *testing.T, plug func() (Pipe, *muxtest.Phone), cfg Config, f fu
 				t.Logf("over a %T", pipe)
 			}
 		}()
-		b := &bench{t: t, phone: phone, ahead: 1}
-		if _, ok := pipe.(Lender); ok {
-			b.ahead = 2 // in the transfer, and in Write
-		}
-		opened := make(chan error, 1)
-		go func() {
-			var err error
-			b.s, err = Open(t.Context(), pipe, cfg)
-			opened <- err
-		}()
-		b.want(version2)
-		b.send(version2)
-		b.want("00000002 00000011 FEEDFACE 0000 FFFF 07")
-		if err := <-opened; err != nil {
-			t.Fatal(err)
-		}
+		b := meet(t, pipe, phone, cfg)
 		defer func() {
 			go b.swallow() // what the end of the session sends
 			b.s.Close()
 		}()
 		f(b)
 	})
+}
+
+// meet opens a session, and is a version 2 phone to it.
+func meet(t *testing.T, pipe Pipe, phone *muxtest.Phone, cfg Config) *bench {
+	t.Helper()
+	b := &bench{t: t, phone: phone, ahead: 1}
+	if _, ok := pipe.(Lender); ok {
+		b.ahead = 2 // in the transfer, and in Write
+	}
+	opened := make(chan error, 1)
+	go func() {
+		var err error
+		b.s, err = Open(context.Background(), pipe, cfg)
+		opened <- err
+	}()
+	b.want(version2)
+	b.send(version2)
+	b.want("00000002 00000011 FEEDFACE 0000 FFFF 07")
+	if err := <-opened; err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // swallow takes all that the host sends.
