@@ -25,6 +25,12 @@ var _ mux.Lender = (*Pipe)(nil)
 // plug makes a session over a Pipe whose kernel leads to a virtual phone.
 func plug(t testing.TB, cfg virtualphone.Config, plan buffers, noZLP bool) (*mux.Session, *virtualphone.Phone, *Pipe) {
 	t.Helper()
+	return plugInto(t, cfg, plan, func(b *bus) { b.noZLP = noZLP })
+}
+
+// plugInto is plug with a bus that the test has made worse.
+func plugInto(t testing.TB, cfg virtualphone.Config, plan buffers, spoil func(*bus)) (*mux.Session, *virtualphone.Phone, *Pipe) {
+	t.Helper()
 	phone, err := virtualphone.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -40,8 +46,8 @@ func plug(t testing.TB, cfg virtualphone.Config, plan buffers, noZLP bool) (*mux
 		t.Fatal(err)
 	}
 	k := newFakeKernel(t)
-	k.noZLP = noZLP
 	bus := newBus(k, cable)
+	spoil(bus)
 	p, err := newPipe(bus, testEndpoints, plan, pipeConfig{log: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
@@ -67,6 +73,10 @@ type bus struct {
 	cancel context.CancelFunc
 	in     chan *frame
 	wg     sync.WaitGroup
+
+	// Each stall-th OUT transfer is refused, and the endpoint halted; 0 is never.
+	stall, outs int
+	halted      bool
 }
 
 func newBus(k *fakeKernel, cable *virtualphone.Cable) *bus {
@@ -102,6 +112,9 @@ func (b *bus) submit(f *frame) unix.Errno {
 		b.in <- f
 		return 0
 	}
+	if b.refuses(f) {
+		return 0
+	}
 	n := int(f.bufferLength)
 	err := b.cable.BulkOut(f.buf[:n])
 	if err == nil && f.flags&urbZeroPacket != 0 && n%512 == 0 {
@@ -117,8 +130,31 @@ func (b *bus) submit(f *frame) unix.Errno {
 	return 0
 }
 
+// refuses leaves an OUT transfer where it is while the endpoint is halted, or halts it.
+func (b *bus) refuses(f *frame) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.halted {
+		return true
+	}
+	if b.outs++; b.stall > 0 && b.outs%b.stall == 0 {
+		b.halted = true
+		b.completeLocked(f, unix.EPIPE, 0)
+	}
+	return b.halted
+}
+
+func (b *bus) clearHalt(ep uint8) unix.Errno {
+	b.mu.Lock()
+	b.halted = b.halted && ep != testOut
+	b.mu.Unlock()
+	return b.fakeKernel.clearHalt(ep)
+}
+
 func (b *bus) discard(f *frame) unix.Errno {
-	b.cancel()
+	if f.in() {
+		b.cancel()
+	}
 	return b.fakeKernel.discard(f)
 }
 
@@ -169,16 +205,24 @@ func TestMuxOverPipe(t *testing.T) {
 		name   string
 		plan   buffers
 		noZLP  bool
+		memory int // bytes, 0 for enough
+		stall  int
 		faults virtualphone.Faults
 	}{
 		{name: "plentiful", plan: plentiful},
 		{name: "normal", plan: normal},
 		{name: "scarce", plan: scarce, noZLP: true},
 		{name: "fragments", plan: normal, faults: virtualphone.Faults{FragmentIn: 512}},
+		{name: "little memory", plan: normal, memory: 4*inWhole + 60_000},
+		{name: "very little memory", plan: normal, memory: inWhole + 20_000},
+		{name: "stalls", plan: plentiful, stall: 7},
+		{name: "stalls, few transfers", plan: normal, stall: 5},
 		{name: "coalesced", plan: normal, faults: virtualphone.Faults{CoalesceIn: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s, _, _ := plug(t, virtualphone.Config{Faults: tt.faults}, tt.plan, tt.noZLP)
+			s, _, p := plugInto(t, virtualphone.Config{Faults: tt.faults}, tt.plan, func(b *bus) {
+				b.noZLP, b.memory, b.stall = tt.noZLP, tt.memory, tt.stall
+			})
 			var wg sync.WaitGroup
 			for i := range 64 {
 				wg.Go(func() {
@@ -205,6 +249,9 @@ func TestMuxOverPipe(t *testing.T) {
 				})
 			}
 			wg.Wait()
+			if got := p.Stats().Recoveries; (got > 0) != (tt.stall > 0) {
+				t.Errorf("%d recoveries", got)
+			}
 		})
 	}
 }
