@@ -28,13 +28,20 @@ type bench struct {
 
 const version2 = "00000000 00000014 00000002 00000000 00000000"
 
-// play runs f in a bubble against a session that has met a version 2 phone: over a
-// pipe that lends nothing, and over one with a single transfer to lend, so that those
-// who send and the writer take turns.
+// pipes make the host's ends that sessions are played over: one that lends nothing, and
+// one with a single transfer to lend, so that those who send and the writer take turns.
+var pipes = []func() (Pipe, *muxtest.Phone){
+	func() (Pipe, *muxtest.Phone) { return muxtest.Pipe() },
+	func() (Pipe, *muxtest.Phone) { return muxtest.LendingPipe(1) },
+}
+
+// play runs f in a bubble against a session that has met a version 2 phone, over each
+// of the pipes.
 func play(t *testing.T, cfg Config, f func(b *bench)) {
 	t.Helper()
-	playOver(t, func() (Pipe, *muxtest.Phone) { return muxtest.Pipe() }, cfg, f)
-	playOver(t, func() (Pipe, *muxtest.Phone) { return muxtest.LendingPipe(1) }, cfg, f)
+	for _, plug := range pipes {
+		playOver(t, plug, cfg, f)
+	}
 }
 
 // playOver is play over a pipe that is made in the bubble.
@@ -220,36 +227,38 @@ func TestVectors(t *testing.T) {
 func (b *bench) dial2(src uint16) *Conn { b.tx = 10; return b.dial(src, window) }
 
 func TestVersion1Phone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		pipe, phone := muxtest.Pipe()
-		b := &bench{t: t, phone: phone}
-		go func() {
-			b.want(version2)
-			b.send("00000000 00000014 00000001 00000000 00000000")
-		}()
-		s, err := Open(t.Context(), pipe, Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.s = s
-		if s.Version() != 1 {
-			t.Fatalf("want version 1, got %d", s.Version())
-		}
-		ch := make(chan *Conn, 1)
-		go func() {
-			c, _ := s.Dial(context.Background(), 62078)
-			ch <- c
-		}()
-		b.want("00000006 0000001c 0001 F27E 00000000 00000000 50 02 0200 0000 0000")
-		b.send("00000006 0000001c F27E 0001 00000000 00000001 50 12 0200 0000 0000")
-		b.want("00000006 0000001c 0001 F27E 00000001 00000001 50 10 0200 0000 0000")
-		c := <-ch
-		c.Write([]byte("ping"))
-		b.want("00000006 00000020 0001 F27E 00000001 00000001 50 10 0200 0000 0000 70696e67")
-		c.Close()
-		phone.Unplug()
-		s.Close()
-	})
+	for _, plug := range pipes {
+		synctest.Test(t, func(t *testing.T) {
+			pipe, phone := plug()
+			b := &bench{t: t, phone: phone}
+			go func() {
+				b.want(version2)
+				b.send("00000000 00000014 00000001 00000000 00000000")
+			}()
+			s, err := Open(t.Context(), pipe, Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.s = s
+			if s.Version() != 1 {
+				t.Fatalf("want version 1, got %d", s.Version())
+			}
+			ch := make(chan *Conn, 1)
+			go func() {
+				c, _ := s.Dial(context.Background(), 62078)
+				ch <- c
+			}()
+			b.want("00000006 0000001c 0001 F27E 00000000 00000000 50 02 0200 0000 0000")
+			b.send("00000006 0000001c F27E 0001 00000000 00000001 50 12 0200 0000 0000")
+			b.want("00000006 0000001c 0001 F27E 00000001 00000001 50 10 0200 0000 0000")
+			c := <-ch
+			c.Write([]byte("ping"))
+			b.want("00000006 00000020 0001 F27E 00000001 00000001 50 10 0200 0000 0000 70696e67")
+			c.Close()
+			phone.Unplug()
+			s.Close()
+		})
+	}
 }
 
 func TestHandshake(t *testing.T) {
@@ -270,35 +279,39 @@ func TestHandshake(t *testing.T) {
 		{name: "stale packets only", in: []string{stale, stale}, err: ErrNoVersion},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				pipe, phone := muxtest.Pipe()
-				go (&bench{phone: phone}).swallow()
-				go func() {
-					for _, in := range tt.in {
-						phone.Send(unhex(t, in))
+			for _, plug := range pipes {
+				synctest.Test(t, func(t *testing.T) {
+					pipe, phone := plug()
+					go (&bench{phone: phone}).swallow()
+					go func() {
+						for _, in := range tt.in {
+							phone.Send(unhex(t, in))
+						}
+					}()
+					s, err := Open(t.Context(), pipe, Config{VersionTimeout: 3 * time.Second})
+					if !errors.Is(err, tt.err) {
+						t.Fatalf("over a %T: want error %v, got %v", pipe, tt.err, err)
 					}
-				}()
-				s, err := Open(t.Context(), pipe, Config{VersionTimeout: 3 * time.Second})
-				if !errors.Is(err, tt.err) {
-					t.Fatalf("want error %v, got %v", tt.err, err)
-				}
-				if err == nil {
-					s.Close()
-				}
-			})
+					if err == nil {
+						s.Close()
+					}
+				})
+			}
 		})
 	}
 }
 
 func TestUnplugDuringHandshake(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		pipe, phone := muxtest.Pipe()
-		time.AfterFunc(time.Second, phone.Unplug)
-		_, err := Open(t.Context(), pipe, Config{})
-		if !errors.Is(err, ErrDeviceGone) || !errors.Is(err, muxtest.ErrUnplugged) {
-			t.Fatalf("want ErrDeviceGone with its cause, got %v", err)
-		}
-	})
+	for _, plug := range pipes {
+		synctest.Test(t, func(t *testing.T) {
+			pipe, phone := plug()
+			time.AfterFunc(time.Second, phone.Unplug)
+			_, err := Open(t.Context(), pipe, Config{})
+			if !errors.Is(err, ErrDeviceGone) || !errors.Is(err, muxtest.ErrUnplugged) {
+				t.Fatalf("want ErrDeviceGone with its cause, got %v", err)
+			}
+		})
+	}
 }
 
 func TestDialErrors(t *testing.T) {

@@ -278,3 +278,34 @@ func TestNothingIsSubmittedAfterTheEnd(t *testing.T) {
 		})
 	}
 }
+
+// TestEndWithoutMemory ends a pipe while a packet in lent memory waits for memory that
+// never comes.
+func TestEndWithoutMemory(t *testing.T) {
+	for name, end := range map[string]func(*fakeKernel, *Pipe){
+		"close":  func(_ *fakeKernel, p *Pipe) { p.Close() },
+		"unplug": func(k *fakeKernel, _ *Pipe) { k.unplug() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := newFakeKernel(t)
+				p := start(t, k, buffers{inCount: 1, inSize: 1024, outCount: 4, outSize: outWhole})
+				k.memory = 1024
+				if !submit(t, p, fill(5000, 3)) {
+					t.Fatal("nothing is lent")
+				}
+				time.Sleep(50*memoryPause + 1) // in the middle of a pause
+				if p.Lend() != nil || p.Stats().Blocked == 0 || p.Err() != nil {
+					t.Errorf("stats %+v, err %v while a packet waits", p.Stats(), p.Err())
+				}
+				end(k, p)
+				if _, err := p.Next(); err == nil {
+					t.Error("Next = nil")
+				}
+				if err := p.Close(); err != nil {
+					t.Errorf("Close = %v", err)
+				}
+			})
+		})
+	}
+}
