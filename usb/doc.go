@@ -83,8 +83,8 @@
 // # Locks and the end
 //
 // Read holds readMu, Write holds writeMu, each for its whole call; Next holds readMu
-// until Return, Lend holds writeMu until Submit. mu is short: it
-// guards submitting, reaping and what belongs to frames in flight. DISCARDURB,
+// until Return, Lend holds writeMu until Submit, or until a packet without memory has
+// got some. mu is short: it guards submitting, reaping and what belongs to frames in flight. DISCARDURB,
 // CLEAR_HALT and closing a node wait in the kernel, without end if a host
 // controller never completes, and may be called by the reader (without mu) or by
 // teardown, a goroutine of Close. Close waits for it one second, then returns
