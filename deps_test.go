@@ -31,6 +31,7 @@ var arrows = map[string]struct {
 	"control/redact":       {nil, "takes secrets out of texts"},
 	"control/doctor":       {[]string{"lockdown/trust", "control", "control/explain", "control/redact", "hotplug", "socket/address", "socket/client"}, "checks in the order of a person"},
 	"socket/address":       {nil, "how both ends write addresses"},
+	"socket/tlstest":       {nil, "certificates for tests"},
 	"socket/client":        {[]string{"plist", "socket/address"}, "the other end of the socket"},
 	"cmd/muxctl":           {[]string{"control", "control/", "hotplug", "lockdown/trust", "plist", "socket/client"}, "the operator's tool"},
 	"virtualphone":         {[]string{"plist", "virtualphone/"}, "never mux: a shared mistake must not hide"},

@@ -2,6 +2,8 @@ package access
 
 import (
 	"bufio"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/binary"
 	"fmt"
 	"net"
@@ -19,7 +21,7 @@ import (
 type Origin uint8
 
 const (
-	Network Origin = iota // nothing: it may be on another computer
+	Network Origin = iota // its certificate at most: it may be on another computer
 	Local                 // a process of this computer, whose user is known
 )
 
@@ -31,6 +33,9 @@ type Peer struct {
 	GID    uint32   // unknown, not 0, over TCP: see NoID
 	Groups []uint32 // supplementary; none before Linux 4.13 and over TCP
 	Addr   netip.AddrPort
+	// Certificate is the name in the certificate that the peer has proved to be
+	// its own; "" without one. See CertificateName.
+	Certificate string
 }
 
 // NoID is the uid and gid of a peer whose own is not known. The kernel gives it to
@@ -48,8 +53,33 @@ func PeerOf(conn net.Conn) Peer {
 		return unixPeer(c)
 	case *net.TCPConn:
 		return tcpPeer(c)
+	case *tls.Conn:
+		return tlsPeer(c)
 	}
 	return stranger
+}
+
+// tlsPeer is who the certificate says, whichever computer it is on: to its user,
+// who may only forward for others, it does not matter. Before the handshake it is
+// nobody.
+func tlsPeer(c *tls.Conn) Peer {
+	p := stranger
+	if remote, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		p.Addr = unmap(remote.AddrPort())
+	}
+	if s := c.ConnectionState(); s.HandshakeComplete && len(s.VerifiedChains) > 0 {
+		p.Certificate = CertificateName(s.PeerCertificates[0])
+	}
+	return p
+}
+
+// CertificateName is what rules call the holder of a certificate: the common name of
+// its subject, or else its first DNS name.
+func CertificateName(c *x509.Certificate) string {
+	if c.Subject.CommonName == "" && len(c.DNSNames) > 0 {
+		return c.DNSNames[0]
+	}
+	return c.Subject.CommonName
 }
 
 func unixPeer(c *net.UnixConn) Peer {
@@ -180,6 +210,8 @@ func (p Peer) String() string {
 		return fmt.Sprintf("uid %d, process %d", p.UID, p.PID)
 	case p.Origin == Local:
 		return fmt.Sprintf("uid %d, from %s", p.UID, p.Addr)
+	case p.Certificate != "":
+		return fmt.Sprintf("the certificate of %q, from %s", p.Certificate, p.Addr)
 	case p.Addr.IsValid():
 		return p.Addr.String()
 	}

@@ -50,7 +50,8 @@ type Device struct {
 type Rule struct {
 	// Who: "root", "daemon", "logins" (people's accounts), "session" (who sits at
 	// this computer), "local" (any process here), "network", "everyone", or
-	// "user:NAME", "uid:N", "uid:N-M", "group:NAME", "gid:N".
+	// "user:NAME", "uid:N", "uid:N-M", "group:NAME", "gid:N", or "cert:NAME", who has a
+	// certificate with this name, "cert:*" with any.
 	Who []string `toml:"who"`
 	// Sockets: paths or addresses of the sockets a client came in on.
 	Sockets []string `toml:"sockets"`
@@ -208,6 +209,10 @@ func identity(word string) (is func(*Guest) bool, known bool, err error) {
 		return func(g *Guest) bool { return g.person }, true, nil
 	case word == "session":
 		return func(g *Guest) bool { return g.seated }, true, nil
+	case word == "cert:*":
+		return func(g *Guest) bool { return g.Certificate != "" }, true, nil
+	case kind == "cert" && name != "":
+		return func(g *Guest) bool { return g.Certificate == name }, true, nil
 	case kind == "uid":
 		low, high, isRange := strings.Cut(name, "-")
 		if !isRange {
@@ -240,7 +245,7 @@ func identity(word string) (is func(*Guest) bool, known bool, err error) {
 		id, err := strconv.ParseUint(g.Gid, 10, 32)
 		return group(uint32(id)), err == nil, nil
 	}
-	return nil, false, fmt.Errorf("%q is nobody; write root, daemon, logins, session, local, network, everyone, user:NAME, uid:N, group:NAME or gid:N", word)
+	return nil, false, fmt.Errorf("%q is nobody; write root, daemon, logins, session, local, network, everyone, user:NAME, uid:N, group:NAME, gid:N or cert:NAME", word)
 }
 
 func uids(low, high uint32) func(*Guest) bool {

@@ -1,11 +1,15 @@
 package access
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"gomuxd/socket/tlstest"
 )
 
 const (
@@ -19,6 +23,7 @@ var (
 	www    = Peer{Origin: Local, PID: 3, UID: 33, GID: 33}
 	nobody = Peer{Origin: Local, PID: 4, UID: 65534, GID: 65534}
 	remote = Peer{UID: NoID, GID: NoID}
+	runner = Peer{UID: NoID, GID: NoID, Certificate: "ci-runner"}
 )
 
 // rulesOf is rules with the default profile behind them.
@@ -36,11 +41,12 @@ func rulesOf(t *testing.T, rules ...Rule) *Rules {
 // TestIdentities asks for each word of Who with each peer.
 func TestIdentities(t *testing.T) {
 	gate := &Gate{Rules: rulesOf(t)}
-	peers := map[string]Peer{"root": root, "anna": anna, "www": www, "nobody": nobody, "remote": remote,
+	peers := map[string]Peer{"root": root, "anna": anna, "www": www, "nobody": nobody, "remote": remote, "runner": runner,
 		"dynamic": {Origin: Local, UID: 61200, GID: 61200}, "container": {Origin: Local, UID: 1<<31 - 9, GID: 7}}
 	for word, want := range map[string]string{
-		"root": "root", "local": "anna container dynamic nobody root www", "network": "remote",
-		"everyone": "anna container dynamic nobody remote root www", "logins": "anna",
+		"root": "root", "local": "anna container dynamic nobody root www", "network": "remote runner",
+		"cert:ci-runner": "runner", "cert:*": "runner", "cert:ci-runner2": "", "cert:CI-runner": "",
+		"everyone": "anna container dynamic nobody remote root runner www", "logins": "anna",
 		"uid:33": "www", "uid:1000-65534": "anna dynamic nobody", "gid:4321": "anna", "gid:33": "www", "gid:0": "root",
 		"user:root": "root", "group:root": "root", "user:no-such-user": "", "group:no-such-group": "",
 	} {
@@ -59,7 +65,7 @@ func TestIdentities(t *testing.T) {
 			}
 		}
 	}
-	for _, word := range []string{"", "rot", "uid:", "uid:x", "uid:9-3", "uid:-1", "gid:", "gid:4294967296", "user:", "group:", "Root"} {
+	for _, word := range []string{"", "rot", "uid:", "uid:x", "uid:9-3", "uid:-1", "gid:", "gid:4294967296", "user:", "group:", "Root", "cert:", "cert"} {
 		if _, _, err := identity(word); err == nil {
 			t.Errorf("%q is somebody", word)
 		}
@@ -71,8 +77,8 @@ func TestProfiles(t *testing.T) {
 	const all = "list connect read-records save-records delete-records operate"
 	const pairs = "list connect read-records save-records delete-records"
 	for profile, want := range map[string]map[*Peer]string{
-		"default": {&root: all, &anna: pairs, &www: "list connect", &nobody: "list connect", &remote: "list connect"},
-		"strict":  {&root: all, &anna: "", &www: "", &nobody: "", &remote: ""},
+		"default": {&root: all, &anna: pairs, &www: "list connect", &nobody: "list connect", &remote: "list connect", &runner: "list connect"},
+		"strict":  {&root: all, &anna: "", &www: "", &nobody: "", &remote: "", &runner: ""},
 	} {
 		p, err := NewPolicy(nil, profile)
 		if err != nil {
@@ -232,6 +238,49 @@ func TestPeerOf(t *testing.T) {
 	a, _ := net.Pipe()
 	if p := PeerOf(a); p.Origin != Network || p.UID != NoID || p.In(0) {
 		t.Errorf("peer of no socket: %+v", p)
+	}
+}
+
+// TestTLSPeer asserts that a TLS client is its certificate and no more, from this
+// computer, too, and nobody before it has proved to have its key.
+func TestTLSPeer(t *testing.T) {
+	ca := tlstest.New(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	shown := make(chan error, 1)
+	go func() {
+		c, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost",
+			Certificates: []tls.Certificate{ca.Issue("ci-runner", x509.ExtKeyUsageClientAuth)}})
+		if err == nil {
+			err = c.Close()
+		}
+		shown <- err
+	}()
+	raw, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	s := tls.Server(raw, &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.Pool(),
+		Certificates: []tls.Certificate{ca.Issue("server", x509.ExtKeyUsageServerAuth)}})
+	before := PeerOf(s)
+	if err := s.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	after := PeerOf(s)
+	if before.Certificate != "" || after.Certificate != "ci-runner" {
+		t.Errorf("certificate %q, then %q", before.Certificate, after.Certificate)
+	}
+	for _, p := range []Peer{before, after} {
+		if p.Origin != Network || p.UID != NoID || p.PID != 0 || !p.Addr.Addr().IsLoopback() {
+			t.Errorf("peer %+v", p)
+		}
+	}
+	if err := <-shown; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -42,7 +42,7 @@ const defaultMode = 0o666
 // ErrInUse, anything else ErrNotSocket, and both are left alone. Closing the
 // listener removes the path if it is still this socket. A TCP address must be a
 // loopback address, else ErrNotLoopback: whoever reaches the socket has the
-// devices and the pair records. See ListenAnywhere.
+// devices and the pair records. See ListenAnywhere, and ListenTLS.
 func Listen(addr string, mode fs.FileMode) (net.Listener, error) {
 	return listen(addr, mode, true)
 }
@@ -67,11 +67,18 @@ func listen(addr string, mode fs.FileMode, loopbackOnly bool) (net.Listener, err
 		}
 		return l, nil
 	}
+	if network == "tls" {
+		return nil, fmt.Errorf("%w %q: this socket is not for TLS", ErrAddress, addr)
+	}
 	if loopbackOnly {
 		if err := loopback(place); err != nil {
 			return nil, fmt.Errorf("listen on %s: %w", place, err)
 		}
 	}
+	return listenTCP(place)
+}
+
+func listenTCP(place string) (net.Listener, error) {
 	l, err := net.Listen("tcp", place)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("listen on %s: %w; choose another port, or stop the program that has it: ss -ltnp 'sport = :%s'",
@@ -88,10 +95,10 @@ func CheckAddress(addr string) error {
 }
 
 // CheckLoopback returns an error that wraps ErrNotLoopback if addr is an address
-// that other machines may reach.
+// that other machines may reach without a certificate.
 func CheckLoopback(addr string) error {
 	network, place, err := address.Parse(addr)
-	if err != nil || network == "unix" {
+	if err != nil || network != "tcp" {
 		return err
 	}
 	if err := loopback(place); err != nil {
@@ -105,6 +112,12 @@ func CheckLoopback(addr string) error {
 func UnixPath(addr string) (path string, ok bool) {
 	network, path, err := address.Parse(addr)
 	return path, err == nil && network == "unix"
+}
+
+// OverTLS reports whether addr is an address for ListenTLS.
+func OverTLS(addr string) bool {
+	network, _, err := address.Parse(addr)
+	return err == nil && network == "tls"
 }
 
 // loopback checks that address, a host and port, can be reached from this

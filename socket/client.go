@@ -31,8 +31,10 @@ type client struct {
 	srv    *Server
 	number uint64
 	conn   net.Conn        // Server.Close closes it, too
-	raw    syscall.RawConn // nil if conn is no socket
+	raw    syscall.RawConn // of the socket below; nil if there is none
 	tcp    bool            // a close cannot be told from a half-close
+
+	gate *access.Gate // nil for no rules
 
 	peer    access.Peer
 	guest   *access.Guest // nil for one who may do everything
@@ -63,20 +65,32 @@ type target struct {
 }
 
 func newClient(s *Server, conn net.Conn, number uint64, gate *access.Gate) *client {
-	_, tcp := conn.(*net.TCPConn)
-	c := &client{srv: s, number: number, conn: conn, raw: rawConn(conn), tcp: tcp}
-	if gate != nil {
-		c.guest = gate.Admit(conn)
-		c.peer = c.guest.Peer
+	_, tcp := below(conn).(*net.TCPConn)
+	c := &client{srv: s, number: number, conn: conn, raw: rawConn(below(conn)), tcp: tcp, gate: gate}
+	if t := secured(conn); t != nil {
+		c.admit(t.Conn) // as somebody; handshake says who
 	} else {
-		c.peer = access.PeerOf(conn)
+		c.admit(conn)
 	}
 	return c
+}
+
+// admit notes who the client is.
+func (c *client) admit(conn net.Conn) {
+	if c.gate == nil {
+		c.peer = access.PeerOf(conn)
+		return
+	}
+	c.guest = c.gate.Admit(conn)
+	c.peer = c.guest.Peer
 }
 
 // run is the client's handler: it serves the client to its end.
 func (c *client) run() {
 	defer c.close()
+	if !c.handshake() {
+		return
+	}
 	if c.crowded {
 		c.turnAway()
 		return
@@ -130,7 +144,8 @@ func (c *client) watch() bool {
 func (c *client) hungUp(full bool) {
 	// While connecting, a TCP client that sends nothing and has shut down is
 	// taken for gone: nobody asks for a connection like that.
-	if !full && (!c.tcp || unread(c.raw) > 0) {
+	// Of TLS, what it sent may have been read already.
+	if !full && (!c.tcp || secured(c.conn) != nil || unread(c.raw) > 0) {
 		return
 	}
 	c.mu.Lock()
@@ -163,7 +178,7 @@ func (c *client) goneLocked() {
 // abort ends the client at once, whatever it is doing. It does not block and
 // may be called from any goroutine.
 func (c *client) abort() {
-	c.conn.Close()
+	below(c.conn).Close() // TLS would say goodbye, and wait
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.goneLocked()
@@ -383,24 +398,29 @@ func (c *client) send(buf *[]byte) state {
 // it was sent last.
 const lingerTime = time.Second
 
-// linger shuts down sending and discards what still arrives until the other end
-// closes, so that the last reply is not lost to a reset.
+// linger ends the client so that it still reads its last reply.
 func (c *client) linger() state {
-	cw, ok := c.conn.(interface{ CloseWrite() error })
-	if !ok || cw.CloseWrite() != nil {
-		return closed
-	}
-	_ = c.conn.SetReadDeadline(time.Now().Add(lingerTime))
-	c.discard()
+	linger(c.conn)
 	return closed
 }
 
+// linger shuts down sending and discards what still arrives until the other end
+// closes, so that what it was sent last is not lost to a reset.
+func linger(conn net.Conn) {
+	cw, ok := conn.(interface{ CloseWrite() error })
+	if !ok || cw.CloseWrite() != nil {
+		return
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(lingerTime))
+	discard(conn)
+}
+
 // discard reads until an error.
-func (c *client) discard() {
+func discard(conn net.Conn) {
 	body := bodies.Get().(*[4096]byte)
 	defer bodies.Put(body)
 	for {
-		if _, err := c.conn.Read(body[:]); err != nil {
+		if _, err := conn.Read(body[:]); err != nil {
 			return
 		}
 	}

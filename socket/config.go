@@ -33,6 +33,8 @@ type Config struct {
 	// errors of io/fs.
 	Errno func(error) int
 
+	HandshakeTimeout time.Duration // for a TLS client to show its certificate: 10 s
+
 	ReplyTimeout  time.Duration // for a client to take a reply before it is dropped: 10 s
 	RecordTimeout time.Duration // for Records to answer: 2 s
 	HalfClosed    time.Duration // without data from the device after a TCP client's FIN: 60 s
@@ -56,6 +58,7 @@ func (c *Config) validate() {
 	if c.Errno == nil {
 		c.Errno = errnoOf
 	}
+	c.HandshakeTimeout = positive(c.HandshakeTimeout, 10*time.Second)
 	c.ReplyTimeout = positive(c.ReplyTimeout, 10*time.Second)
 	c.RecordTimeout = positive(c.RecordTimeout, 2*time.Second)
 	c.HalfClosed = positive(c.HalfClosed, 60*time.Second)

@@ -74,6 +74,9 @@ func (c *client) who() []zap.Field {
 			fields = append(fields, zap.Int32("pid", p.PID), zap.String("program", printable(p.Program())))
 		}
 	case p.Addr.IsValid():
+		if p.Certificate != "" {
+			fields = append(fields, zap.String("certificate", printable(p.Certificate)))
+		}
 		fields = append(fields, zap.Stringer("addr", p.Addr))
 	}
 	return fields
@@ -94,9 +97,12 @@ func owner(p access.Peer) string {
 // crowdedTime is how long one client too many has for its request.
 const crowdedTime = 2 * time.Second
 
+// tooMany is the log's line about a client that is one too many.
+const tooMany = "too many clients, one is turned away"
+
 // turnAway answers one request of a client that is one too many.
 func (c *client) turnAway() {
-	c.srv.log.Warn("too many clients, one is turned away", c.who()...)
+	c.srv.log.Warn(tooMany, c.who()...)
 	_ = c.conn.SetReadDeadline(time.Now().Add(crowdedTime))
 	c.serve()
 }

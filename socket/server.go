@@ -111,7 +111,8 @@ func transient(err error) bool {
 }
 
 // start runs the handler of a new client. Close waits for it. A client too many is
-// served one refusal, as long as there are not too many of those.
+// served one refusal, as long as there are not too many of those; over TLS, where that
+// would cost a handshake, it is not.
 func (s *Server) start(conn net.Conn, gate *access.Gate) {
 	c := newClient(s, conn, s.accepted.Add(1)-1, gate)
 	s.mu.Lock()
@@ -119,9 +120,14 @@ func (s *Server) start(conn net.Conn, gate *access.Gate) {
 	user := c.peer.UID
 	switch n := len(s.clients); {
 	case s.closed, n >= s.cfg.Clients+s.cfg.Clients/8+1:
-		conn.Close()
+		below(conn).Close()
 		return
 	case n >= s.cfg.Clients, user != 0 && s.users[user] >= s.cfg.UserClients:
+		if secured(conn) != nil {
+			s.log.Warn(tooMany, c.who()...)
+			below(conn).Close()
+			return
+		}
 		c.crowded = true
 	}
 	s.clients[c] = struct{}{}

@@ -165,7 +165,7 @@ func (c *client) finish() {
 	}
 	_ = u.CloseWrite()
 	if u.CloseRead() == nil { // the client cannot send any more: this ends
-		c.discard()
+		discard(u)
 	}
 }
 

@@ -21,6 +21,9 @@ const maxPath = 107
 //
 //	UNIX:/path   unix:///path   /path   name
 //	host:port    [v6]:port      tcp://host:port
+//	tls:host:port  tls:[v6]:port  tls://host:port
+//
+// of which the last gives the network "tls", TCP with TLS on it.
 func Parse(addr string) (network, address string, err error) {
 	rest := addr
 	for _, prefix := range []string{"unix://", "unix:"} {
@@ -28,7 +31,10 @@ func Parse(addr string) (network, address string, err error) {
 			return unixAddress(addr, rest[len(prefix):])
 		}
 	}
-	if len(rest) >= 6 && strings.EqualFold(rest[:6], "tcp://") {
+	network = "tcp"
+	if len(rest) >= 4 && strings.EqualFold(rest[:4], "tls:") {
+		network, rest = "tls", strings.TrimPrefix(rest[4:], "//")
+	} else if len(rest) >= 6 && strings.EqualFold(rest[:6], "tcp://") {
 		rest = rest[6:]
 	} else if strings.ContainsRune(rest, '/') || !strings.ContainsRune(rest, ':') {
 		return unixAddress(addr, rest)
@@ -47,7 +53,10 @@ func Parse(addr string) (network, address string, err error) {
 	if strings.ContainsAny(host, "[]") {
 		return "", "", fmt.Errorf("%w %q: write an IPv6 address as [address]:port", ErrMalformed, addr)
 	}
-	return "tcp", net.JoinHostPort(host, port), nil
+	if network == "tls" && host == "" {
+		return "", "", fmt.Errorf("%w %q: no host; write tls:host:port, as in tls:0.0.0.0:27016", ErrMalformed, addr)
+	}
+	return network, net.JoinHostPort(host, port), nil
 }
 
 func unixAddress(addr, path string) (network, address string, err error) {
