@@ -49,6 +49,8 @@ type muxd struct {
 	supervisor *lockdown.Supervisor // nil: none
 	addresses  []string             // of the clients' sockets
 
+	credentials socket.Credentials // of the TLS sockets
+
 	rules    access.Rules // what clients may do
 	registry *socket.Registry
 	records  flow.Records // set by run

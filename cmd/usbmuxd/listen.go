@@ -61,8 +61,13 @@ func listenerOf(f *os.File) (net.Listener, error) {
 
 // openClients opens the sockets of the clients, all or none. Those that were
 // passed count as opened, and stand for the default one.
-func (p passed) openClients(s *settings) ([]net.Listener, error) {
-	for _, l := range p.clients {
+func (p passed) openClients(s *settings, creds *socket.Credentials) ([]net.Listener, error) {
+	p.clients = slices.Clone(p.clients)
+	for i, l := range p.clients {
+		if l.Addr().Network() == "tcp" && slices.Contains(s.Listen, "tls:"+l.Addr().String()) {
+			p.clients[i] = creds.Secure(l)
+			continue
+		}
 		if l.Addr().Network() != "tcp" || s.AllowRemote {
 			continue
 		}
@@ -84,7 +89,13 @@ func (p passed) openClients(s *settings) ([]net.Listener, error) {
 		if slices.ContainsFunc(p.clients, func(l net.Listener) bool { return serves(l, address) }) {
 			continue
 		}
-		l, err := open(address, 0)
+		var l net.Listener
+		var err error
+		if socket.OverTLS(address) {
+			l, err = socket.ListenTLS(address, creds)
+		} else {
+			l, err = open(address, 0)
+		}
 		if err != nil {
 			closeAll(all)
 			return nil, err

@@ -39,7 +39,7 @@ func TestPassedSockets(t *testing.T) {
 		{"beside another one", []string{"-S", dir + "/other"}, []string{dir + "/s", dir + "/other"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			all, err := passed{clients: []net.Listener{l}}.openClients(set(tt.set...))
+			all, err := passed{clients: []net.Listener{l}}.openClients(set(tt.set...), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -60,11 +60,11 @@ func TestPassedAddress(t *testing.T) {
 	}
 	defer l.Close()
 	s := defaults()
-	if _, err := (passed{clients: []net.Listener{l}}).openClients(&s); err == nil || !strings.Contains(err.Error(), "allow_remote = true") {
+	if _, err := (passed{clients: []net.Listener{l}}).openClients(&s, nil); err == nil || !strings.Contains(err.Error(), "allow_remote = true") {
 		t.Errorf("want a refusal that names the key, got %v", err)
 	}
 	s.AllowRemote = true
-	if all, err := (passed{clients: []net.Listener{l}}).openClients(&s); err != nil || len(all) != 1 {
+	if all, err := (passed{clients: []net.Listener{l}}).openClients(&s, nil); err != nil || len(all) != 1 {
 		t.Errorf("want it served, got %v, %v", all, err)
 	}
 }

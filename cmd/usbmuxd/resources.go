@@ -50,11 +50,14 @@ func (d *muxd) take(r *resources) (err error) {
 	if d.supervisor, err = s.readSupervisor(); err != nil {
 		return err
 	}
+	if err := d.setCredentials(s); err != nil {
+		return err
+	}
 	passed, err := inherit()
 	if err != nil {
 		return err
 	}
-	if r.clients, err = passed.openClients(s); err != nil {
+	if r.clients, err = passed.openClients(s, &d.credentials); err != nil {
 		return err
 	}
 	for _, o := range s.Sockets {

@@ -49,6 +49,7 @@ type settings struct {
 	USB         usbSettings     `toml:"usb"`
 	Trust       trustSettings   `toml:"trust"`
 	Access      accessSettings  `toml:"access"`
+	TLS         tlsSettings     `toml:"tls"`
 
 	Sockets []socketSettings `toml:"socket"`
 
@@ -254,6 +255,11 @@ func (s *settings) validate() error {
 	} else if _, err := s.accessPolicy(); err != nil {
 		check(err, "access", "rule")
 	}
+	key, err := s.TLS.validate()
+	check(err, "tls", key)
+	for _, l := range s.Listen {
+		check(s.checkTLS(l), "listen")
+	}
 	for _, one := range s.Sockets {
 		check(one.validate(), "socket")
 	}
@@ -313,9 +319,12 @@ func (o *socketSettings) mode() (fs.FileMode, error) {
 }
 
 // checkRemote refuses addresses that other machines reach, unless the
-// configuration file allows them.
+// configuration file allows them or certificates are asked for there.
 func (s *settings) checkRemote() error {
 	for _, l := range s.Listen {
+		if err := s.checkTLS(l); err != nil {
+			return fmt.Errorf("listen %w", err)
+		}
 		if err := socket.CheckLoopback(l); err != nil && !s.AllowRemote {
 			return fmt.Errorf("%w with allow_remote = true in the configuration file", err)
 		}

@@ -21,7 +21,7 @@ func (g *gatherer) socket(ctx context.Context) {
 		s.Path, s.Error = g.o.Socket, err.Error()
 		return
 	}
-	s.Path, s.TCP = addr, network == "tcp"
+	s.Path, s.TCP = addr, network != "unix"
 	if !s.TCP {
 		s.Node = g.node(addr)
 		s.NotSocket = s.Exists && fileType(addr) != fs.ModeSocket

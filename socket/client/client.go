@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -59,6 +60,7 @@ const (
 // goroutine; ctx bounds each, except a Conn that Connect has returned.
 type Client struct {
 	network, address string
+	tls              *tls.Config // nil for none
 	peer             Peer
 	hasPeer          bool
 	tag              atomic.Uint32
@@ -69,13 +71,21 @@ type Client struct {
 
 // Dial connects to the daemon at addr, whose forms address.Parse tells; if it is
 // empty to that of AddressEnv, else to DefaultAddress. Its error wraps
-// ErrNoDaemon if nobody listens there. The caller must Close the Client.
+// ErrNoDaemon if nobody listens there. An address for TLS needs the files that
+// CertificateEnv and its fellows name; whether the daemon takes the certificate shows
+// with the first request. The caller must Close the Client.
 func Dial(ctx context.Context, addr string) (*Client, error) {
 	network, place, err := address.Parse(Address(addr))
 	if err != nil {
 		return nil, err
 	}
 	c := &Client{network: network, address: place}
+	if network == "tls" {
+		c.network = "tcp"
+		if c.tls, err = tlsConfig(place); err != nil {
+			return nil, err
+		}
+	}
 	if c.idle, err = c.dial(ctx); err != nil {
 		return nil, err
 	}
@@ -110,6 +120,13 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, c.network, c.address)
 	switch {
+	case err == nil && c.tls != nil:
+		secure := tls.Client(conn, c.tls)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			conn.Close()
+			return nil, fmt.Errorf("TLS with %s: %w", c.address, err)
+		}
+		return secure, nil
 	case err == nil:
 		return conn, nil
 	case errors.Is(err, fs.ErrNotExist):
