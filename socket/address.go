@@ -79,7 +79,11 @@ func listen(addr string, mode fs.FileMode, loopbackOnly bool) (net.Listener, err
 }
 
 func listenTCP(place string) (net.Listener, error) {
-	l, err := net.Listen("tcp", place)
+	network := "tcp"
+	if a, err := netip.ParseAddrPort(place); err == nil && a.Addr().Is4() {
+		network = "tcp4" // not all of IPv6 as well for 0.0.0.0, under which name rules would not find it
+	}
+	l, err := net.Listen(network, place)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("listen on %s: %w; choose another port, or stop the program that has it: ss -ltnp 'sport = :%s'",
 			place, ErrInUse, place[strings.LastIndexByte(place, ':')+1:])

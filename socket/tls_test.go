@@ -385,6 +385,30 @@ func TestCredentialsReplaced(t *testing.T) {
 	}
 }
 
+// TestListenedAddress asserts that a socket has the address that it was asked for: rules
+// name it by that.
+func TestListenedAddress(t *testing.T) {
+	free, err := net.Listen("tcp4", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	free.Close()
+	addr := free.Addr().String()
+	l, err := ListenAnywhere(addr, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	s, err := ListenTLS("tls:"+addr, new(Credentials))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	if l.Addr().String() != addr || s.Addr().String() != "tls:"+addr {
+		t.Errorf("asked for %s, got %s and %s", addr, l.Addr(), s.Addr())
+	}
+}
+
 // TestListenTLS asserts that the functions for plain sockets open none for TLS.
 func TestListenTLS(t *testing.T) {
 	if l, err := ListenAnywhere("tls:127.0.0.1:1", 0); !errors.Is(err, ErrAddress) {

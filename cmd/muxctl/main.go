@@ -212,7 +212,7 @@ ending it and pair records need root or membership of the group usbmux.`,
 	root.SetErr(a.stderr)
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.control, "control", "", "control socket at `PATH`; default $"+control.SocketEnv+", then that of the usbmuxd socket with "+control.Suffix+" at its end")
-	flags.StringVar(&a.address, "socket", "", "usbmuxd socket at `ADDRESS`, a path or host:port; default $"+client.AddressEnv+", then "+client.DefaultAddress)
+	flags.StringVar(&a.address, "socket", "", "usbmuxd socket at `ADDRESS`, a path, host:port or tls:host:port; default $"+client.AddressEnv+", then "+client.DefaultAddress)
 	flags.BoolVar(&a.json, "json", false, "print JSON, for programs")
 	flags.BoolVar(&a.noColor, "no-color", false, "print without colour, as with NO_COLOR")
 	root.AddCommand(a.listCommand(), a.statusCommand(), a.trustCommand(), a.doctorCommand(), a.explainCommand(),

@@ -82,7 +82,7 @@ func (o *options) flags() *pflag.FlagSet {
 	value("config-dir", "C", "keep pair records in `DIR` (default "+defaultRecords+")", notEmpty,
 		func(s *settings, v string) { s.RecordDir = v })
 	var sockets []string
-	value("socket", "S", "listen on `ADDRESS`: a path, UNIX:/path, host:port or [v6]:port; may be given several times (default "+defaultSocket+")",
+	value("socket", "S", "listen on `ADDRESS`: a path, UNIX:/path, host:port, [v6]:port or tls:host:port; may be given several times (default "+defaultSocket+")",
 		func(v string) error { sockets = append(sockets, v); return checkListen(v) },
 		func(s *settings, _ string) { s.Listen = sockets })
 	value("pidfile", "P", "lock `FILE` and write the process id to it, "+none+" for none (default "+defaultPidFile+")", notEmpty,

@@ -193,12 +193,17 @@ func (c *Client) begin(ctx context.Context, request string, v any) (conn net.Con
 
 // reason is err as the caller should see it.
 func reason(ctx context.Context, request string, err error) error {
-	var refusal *ResultError
+	var (
+		refusal *ResultError
+		alert   *net.OpError
+	)
 	switch {
 	case errors.As(err, &refusal):
 		return err
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", request, ctx.Err())
+	case errors.As(err, &alert) && alert.Op == "remote error": // package tls's name for an alert
+		return fmt.Errorf("%s: usbmuxd does not take the certificate in %s, and its log says why: %w", request, CertificateEnv, err)
 	case errors.Is(err, io.EOF):
 		return fmt.Errorf("%s: usbmuxd ended the connection without an answer: %w", request, io.ErrUnexpectedEOF)
 	}
