@@ -6,9 +6,8 @@ import (
 	"sync"
 )
 
-// perProcessor is how many phones share a processor. One alone moves more than the
-// buses of as many carry; with two, a client's every wake-up is a thread's, for
-// nothing: see docs/benchmarks.md.
+// perProcessor is how many phones share a processor: one alone moves more than the
+// buses of as many carry.
 const perProcessor = 8
 
 // processors fits the number of threads that Go runs at once to what is plugged in.
@@ -44,6 +43,13 @@ func (p *processors) fit(phones int) {
 	}
 }
 
+// want is one for a single phone: with two, each of a client's wake-ups is a thread's,
+// for nothing. Others get one more, since a call for a phone that is being configured
+// waits in the kernel, on its processor, until the phone has answered, 5 s at most.
 func (p *processors) want(phones int) int {
-	return max(1, min(p.max, (phones+perProcessor-1)/perProcessor))
+	n := 1
+	if phones > 1 {
+		n += (phones + perProcessor - 1) / perProcessor
+	}
+	return min(n, p.max)
 }

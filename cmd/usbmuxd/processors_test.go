@@ -10,7 +10,7 @@ func TestProcessors(t *testing.T) {
 	before := runtime.GOMAXPROCS(4)
 	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
 	p := newProcessors()
-	for _, tt := range []struct{ phones, want int }{{0, 1}, {1, 1}, {8, 1}, {9, 2}, {32, 4}, {100, 4}, {3, 1}} {
+	for _, tt := range []struct{ phones, want int }{{0, 1}, {1, 1}, {2, 2}, {8, 2}, {9, 3}, {32, 4}, {100, 4}, {3, 2}, {1, 1}} {
 		p.fit(tt.phones)
 		if got := runtime.GOMAXPROCS(0); got != tt.want {
 			t.Errorf("%d phones: %d processors, want %d", tt.phones, got, tt.want)
