@@ -44,7 +44,8 @@ type Config struct {
 	ListenerBytes  int // bytes of the same: 1 MiB
 	RecordCalls    int // calls of Records at the same time: 16
 	Clients        int // clients at the same time: 8192
-	UserClients    int // of one user, root excepted: 2048
+	UserClients    int // of one user, root excepted, or of the network: 2048
+	Handshakes     int // of TLS clients at the same time: 256
 }
 
 // validate replaces every unset field by its default.
@@ -68,6 +69,7 @@ func (c *Config) validate() {
 	c.RecordCalls = positive(c.RecordCalls, 16)
 	c.Clients = positive(c.Clients, 8192)
 	c.UserClients = positive(c.UserClients, 2048)
+	c.Handshakes = positive(c.Handshakes, 256)
 }
 
 func positive[T time.Duration | int](v, def T) T {

@@ -32,6 +32,7 @@ type Server struct {
 	hangups   *hangups // made by the first Serve; read-only from then on
 	listeners map[net.Listener]struct{}
 	clients   map[*client]struct{}
+	shaking   int            // clients in their TLS handshake
 	users     map[uint32]int // clients by uid
 }
 
@@ -117,18 +118,21 @@ func (s *Server) start(conn net.Conn, gate *access.Gate) {
 	c := newClient(s, conn, s.accepted.Add(1)-1, gate)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	user := c.peer.UID
+	user, secure := c.peer.UID, secured(conn) != nil
 	switch n := len(s.clients); {
 	case s.closed, n >= s.cfg.Clients+s.cfg.Clients/8+1:
 		below(conn).Close()
 		return
-	case n >= s.cfg.Clients, user != 0 && s.users[user] >= s.cfg.UserClients:
-		if secured(conn) != nil {
+	case n >= s.cfg.Clients, user != 0 && s.users[user] >= s.cfg.UserClients, secure && s.shaking >= s.cfg.Handshakes:
+		if secure {
 			s.log.Warn(tooMany, c.who()...)
 			below(conn).Close()
 			return
 		}
 		c.crowded = true
+	}
+	if secure {
+		s.shaking++ // until handshake
 	}
 	s.clients[c] = struct{}{}
 	s.users[user]++

@@ -151,6 +151,9 @@ func (c *client) handshake() bool {
 	}
 	_ = conn.SetDeadline(time.Now().Add(c.srv.cfg.HandshakeTimeout))
 	err := conn.Handshake()
+	c.srv.mu.Lock()
+	c.srv.shaking--
+	c.srv.mu.Unlock()
 	if err == nil {
 		_ = conn.SetDeadline(time.Time{})
 		c.admit(conn.Conn)

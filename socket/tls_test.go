@@ -206,6 +206,29 @@ func TestCrowdOverTLS(t *testing.T) {
 	h.read()
 }
 
+// TestHandshakesAtOnce asserts that those who have not shown a certificate yet leave
+// room for those who have.
+func TestHandshakesAtOnce(t *testing.T) {
+	r := newTLSRig(t, nil, func(c *Config) { c.Handshakes = 2 })
+	var here []*host
+	for range 3 {
+		here = append(here, r.dialTLS(r.issue("ci")))
+		here[len(here)-1].sync()
+	}
+	first := r.dialTo("tcp", r.addr)
+	r.dialTo("tcp", r.addr)
+	r.await(5)
+	if b, err := io.ReadAll(r.dialTo("tcp", r.addr).Conn); len(b) != 0 || err != nil && !isReset(err) {
+		t.Errorf("a third handshake: read %q, %v", b, err)
+	}
+	for _, h := range here {
+		h.sync()
+	}
+	first.Close()
+	r.await(4)
+	r.dialTLS(r.issue("ci")).sync()
+}
+
 // await waits until so many clients are here.
 func (r *tlsRig) await(n int) {
 	r.t.Helper()
