@@ -444,3 +444,22 @@ func TestListenTLS(t *testing.T) {
 		t.Errorf("CheckLoopback = %v", err)
 	}
 }
+
+// TestTLSLeavesWhileConnecting asserts that what a client sent behind its Connect
+// reaches the phone, though it has closed since, and that the phone's connection ends.
+func TestTLSLeavesWhileConnecting(t *testing.T) {
+	r := newTLSRig(t, nil)
+	d := newFakeDevice()
+	id := r.attach(d)
+	dialling, open, _ := d.gate()
+	h := r.dialTLS(r.issue("ci"))
+	payload := noise(3)
+	h.write(append(askConnect(1, id, 22), payload...))
+	p := <-dialling
+	h.Conn.Close()
+	open(nil)
+	if !bytes.Equal(p.recv(t, len(payload)), payload) {
+		t.Error("the phone got other bytes")
+	}
+	p.awaitClosed(t)
+}
