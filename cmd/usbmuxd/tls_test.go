@@ -11,7 +11,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"gomuxd/socket/client"
 	"gomuxd/socket/tlstest"
 )
 
@@ -34,13 +33,6 @@ func (f *tlsFiles) path(name string) string { return filepath.Join(f.dir, name) 
 // table is the [tls] of a configuration.
 func (f *tlsFiles) table() string {
 	return fmt.Sprintf("[tls]\ncertificate = %q\nkey = %q\nclients = %q\n", f.path("server.crt"), f.path("server.key"), f.path("ca.crt"))
-}
-
-// client sets the environment of a client with this certificate.
-func (f *tlsFiles) client(t *testing.T, name string) {
-	t.Setenv(client.CertificateEnv, f.path(name+".crt"))
-	t.Setenv(client.KeyEnv, f.path(name+".key"))
-	t.Setenv(client.AuthorityEnv, f.path("ca.crt"))
 }
 
 // TestTLSFiles asserts that files which are no use keep the daemon from starting,

@@ -29,6 +29,13 @@ import (
 	"gomuxd/virtualphone/service"
 )
 
+// client sets the environment of a client with this certificate.
+func (f *tlsFiles) client(t *testing.T, name string) {
+	t.Setenv(client.CertificateEnv, f.path(name+".crt"))
+	t.Setenv(client.KeyEnv, f.path(name+".key"))
+	t.Setenv(client.AuthorityEnv, f.path("ca.crt"))
+}
+
 // freePort is one that nobody listens on.
 func freePort(t *testing.T) string {
 	t.Helper()
