@@ -238,8 +238,8 @@ func TestService(t *testing.T) {
 	does(t, err, os.WriteFile("/etc/usbmuxd.conf", append([]byte("listen = [\"127.0.0.1:27015\"]\n"), config...), 0o644))
 	systemctl(t, "daemon-reload")
 	systemctl(t, "restart", "usbmuxd.service")
-	does(t, says(p.UDID(), "env", "USBMUXD_SOCKET_ADDRESS=127.0.0.1:27015", "idevice_id", "-l")(t, p))
 	visible(t, p)
+	does(t, says(p.UDID(), "env", "USBMUXD_SOCKET_ADDRESS=127.0.0.1:27015", "idevice_id", "-l")(t, p))
 
 	// What is wrong with its configuration systemd shows, and what is wrong with its
 	// directory. It is tried again until it is right.
