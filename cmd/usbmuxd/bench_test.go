@@ -131,9 +131,8 @@ func discard(_ context.Context, c net.Conn) {
 
 // mover moves 1 MiB over its connection each time it is told to.
 type mover struct {
-	c    net.Conn
-	buf  []byte
-	tell chan struct{}
+	c   net.Conn
+	buf []byte
 }
 
 func (m *mover) read() error {
@@ -175,9 +174,12 @@ func benchmarkMoves(b *testing.B, way string, conns int) {
 	var (
 		moving sync.WaitGroup // what is told and not done
 		ended  sync.WaitGroup
+		tells  []chan struct{} // one for each, who might take another's otherwise
 		all    []*mover
 	)
-	each := func(f func() error, tell <-chan struct{}) {
+	each := func(f func() error) {
+		tell := make(chan struct{})
+		tells = append(tells, tell)
 		ended.Go(func() {
 			for range tell {
 				if err := f(); err != nil {
@@ -188,7 +190,7 @@ func benchmarkMoves(b *testing.B, way string, conns int) {
 		})
 	}
 	for range conns {
-		m := &mover{c: d.dial(d.ids[0], port), buf: make([]byte, 64<<10), tell: make(chan struct{})}
+		m := &mover{c: d.dial(d.ids[0], port), buf: make([]byte, 64<<10)}
 		all = append(all, m)
 		var one [1]byte
 		switch way {
@@ -198,7 +200,7 @@ func benchmarkMoves(b *testing.B, way string, conns int) {
 					return err
 				}
 				return m.read()
-			}, m.tell)
+			})
 		case "up":
 			each(func() error {
 				if err := m.write(); err != nil {
@@ -206,22 +208,16 @@ func benchmarkMoves(b *testing.B, way string, conns int) {
 				}
 				_, err := io.ReadFull(m.c, one[:])
 				return err
-			}, m.tell)
+			})
 		case "echo":
-			each(m.write, m.tell)
-			each(m.read, m.tell)
+			each(m.write)
+			each(m.read)
 		}
 	}
-	turns := conns
-	if way == "echo" {
-		turns = 2 * conns // a writer and a reader each
-	}
 	turn := func() {
-		moving.Add(turns)
-		for _, m := range all {
-			for range turns / conns {
-				m.tell <- struct{}{}
-			}
+		moving.Add(len(tells))
+		for _, tell := range tells {
+			tell <- struct{}{}
 		}
 		moving.Wait()
 	}
@@ -235,8 +231,10 @@ func benchmarkMoves(b *testing.B, way string, conns int) {
 	}
 	runtime.ReadMemStats(&after)
 	b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(b.N*conns), "allocs/MiB")
+	for _, tell := range tells {
+		close(tell)
+	}
 	for _, m := range all {
-		close(m.tell)
 		m.c.Close()
 	}
 	ended.Wait()
