@@ -25,6 +25,7 @@ type usbmuxd interface {
 	ReadPairRecord(ctx context.Context, udid string) ([]byte, error)
 	SavePairRecord(ctx context.Context, udid string, data []byte, deviceID uint32) error
 	Connect(ctx context.Context, deviceID uint32, port uint16) (net.Conn, error)
+	Listen(context.Context, func(client.Event) error) error
 	Close() error
 }
 

@@ -60,6 +60,7 @@ type app struct {
 	grace    time.Duration // for a phone that still says no after asking again, to be replugged
 	trial    time.Duration // for the daemon to try an imported record
 	backoff  time.Duration // first pause before connecting again
+	beat     time.Duration // between two looks at what goes through
 	look     time.Duration // for an answer of the daemon
 	act      time.Duration // for it to do something with a phone or the disk
 
@@ -111,6 +112,7 @@ func newApp() *app {
 		grace:      time.Minute,
 		trial:      5 * time.Second,
 		backoff:    time.Second,
+		beat:       time.Second,
 		look:       10 * time.Second,
 		act:        time.Minute,
 		workFactor: workFactor,
@@ -216,7 +218,7 @@ ending it and pair records need root or membership of the group usbmux.`,
 	flags.BoolVar(&a.json, "json", false, "print JSON, for programs")
 	flags.BoolVar(&a.noColor, "no-color", false, "print without colour, as with NO_COLOR")
 	root.AddCommand(a.listCommand(), a.statusCommand(), a.trustCommand(), a.doctorCommand(), a.explainCommand(),
-		a.untrustCommand(), a.watchCommand(), a.recordsCommand(), a.completionCommand())
+		a.untrustCommand(), a.watchCommand(), a.recordsCommand(), a.forwardCommand(), a.proxyCommand(), a.completionCommand())
 	return root
 }
 
