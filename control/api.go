@@ -22,9 +22,8 @@ type Device struct {
 	Reason        string    `json:"reason"`
 	NextStep      string    `json:"next_step"`
 	ExpiresInDays *int      `json:"expires_in_days"` // estimate
-	Sessions      int       `json:"sessions"`        // open connections of clients
-	BytesIn       uint64    `json:"bytes_in"`        // from the phone, while it is plugged in
-	BytesOut      uint64    `json:"bytes_out"`
+	PluggedIn     time.Time `json:"plugged_in"`
+	Counters
 }
 
 // ConnectionUSB is the value of Device.Connection for a phone on a cable.

@@ -105,6 +105,13 @@ func (c *Client) Device(ctx context.Context, ref string) (Device, error) {
 	return d, err
 }
 
+// Stats returns the counters of all devices.
+func (c *Client) Stats(ctx context.Context) (Stats, error) {
+	var s Stats
+	err := c.call(ctx, "GET", nil, &s, "stats")
+	return s, err
+}
+
 // Records lists the pair records.
 func (c *Client) Records(ctx context.Context) ([]Record, error) {
 	var records []Record

@@ -17,10 +17,10 @@ type Config struct {
 	// Reason and NextStep as given.
 	Words func(Device) (reason, nextStep string)
 
-	// Counters returns a device's open connections and the bytes from and to it
-	// since it was plugged in. It is called by Put, Devices, Find and Subscribe,
-	// without a lock of the Hub held. nil leaves the numbers as given to Put.
-	Counters func(key string) (sessions int, in, out uint64)
+	// Counters returns a device's numbers of this moment. It is called by Put,
+	// Devices, Find and Subscribe, without a lock of the Hub held. nil leaves them as
+	// given to Put.
+	Counters func(key string) Counters
 
 	// Log gets the actions of operators, drops and refusals. nil discards.
 	Log *zap.Logger

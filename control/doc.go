@@ -11,6 +11,7 @@
 //	POST /v1/devices/{device}/trust       202 Device           * TrustRequest
 //	POST /v1/devices/{device}/ask-again   202 Device           *
 //	POST /v1/devices/{device}/untrust     200 UntrustResult    *
+//	GET  /v1/stats                        200 Stats
 //	GET  /v1/events                       200 a stream
 //	GET  /v1/records                      200 [Record]         *
 //	GET  /v1/records/{udid}               200 Record           *
@@ -53,7 +54,8 @@
 //	data: {}
 //
 // Then come added, changed and removed as they happen: nothing is missed in
-// between and nothing told twice. Counters alone are no change. A comment comes
+// between and nothing told twice. Counters alone are no change: who wants rates asks
+// for /v1/stats as often as suits, which is cheap, also with a hundred phones. A comment comes
 // after 30 s of silence. A client that does not read is dropped: after 1024
 // events, with the event error, whose data is an Error; or when its socket has
 // been full for 10 s. Ids count within one stream; there is no resuming, since

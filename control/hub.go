@@ -32,7 +32,8 @@ func NewHub(cfg Config) *Hub {
 
 // Put shows a device, or what has become of it. A new key is published as
 // added, a difference as changed; counters and the days left are no difference.
-// Since, if zero, is when Trust became what it is.
+// Since, if zero, is when Trust became what it is; PluggedIn, if zero, when the key
+// was put first.
 func (h *Hub) Put(key string, d Device) {
 	d = d.clone()
 	if h.cfg.Words != nil {
@@ -49,6 +50,13 @@ func (h *Hub) Put(key string, d Device) {
 		d.Since = old.Since
 	default:
 		d.Since = now()
+	}
+	switch {
+	case !d.PluggedIn.IsZero():
+	case known:
+		d.PluggedIn = old.PluggedIn
+	default:
+		d.PluggedIn = now()
 	}
 	h.devices[key] = d
 	switch {
@@ -134,7 +142,7 @@ func (h *Hub) refresh(list []entry) {
 
 func (h *Hub) count(key string, d *Device) {
 	if h.cfg.Counters != nil {
-		d.Sessions, d.BytesIn, d.BytesOut = h.cfg.Counters(key)
+		d.Counters = h.cfg.Counters(key)
 	}
 }
 
@@ -148,11 +156,11 @@ func devicesOf(list []entry) []Device {
 
 // same reports whether nothing differs that is worth an event.
 func same(a, b Device) bool {
-	if !a.Since.Equal(b.Since) {
+	if !a.Since.Equal(b.Since) || !a.PluggedIn.Equal(b.PluggedIn) {
 		return false
 	}
-	a.Since = b.Since
-	a.Sessions, a.BytesIn, a.BytesOut, a.ExpiresInDays = b.Sessions, b.BytesIn, b.BytesOut, b.ExpiresInDays
+	a.Since, a.PluggedIn = b.Since, b.PluggedIn
+	a.Counters, a.ExpiresInDays = b.Counters, b.ExpiresInDays
 	return reflect.DeepEqual(a, b)
 }
 

@@ -96,11 +96,11 @@ func TestWordsAndCounters(t *testing.T) {
 			h.Find("nobody")
 			return "it is " + d.Trust, "wait"
 		},
-		Counters: func(key string) (int, uint64, uint64) {
+		Counters: func(key string) Counters {
 			n++
 			h.mu.Lock() // would not return if it were held
 			defer h.mu.Unlock()
-			return n, uint64(len(key)), 9
+			return Counters{Sessions: n, BytesIn: uint64(len(key)), BytesOut: 9}
 		},
 	})
 	d := anna()

@@ -22,6 +22,7 @@ type schema struct {
 	Properties map[string]schema `json:"properties"`
 	Items      *schema           `json:"items"`
 	Extra      *bool             `json:"additionalProperties"`
+	AnyOf      []schema          `json:"anyOf"`
 }
 
 type document struct {
@@ -100,7 +101,7 @@ func TestOpenAPIRoutes(t *testing.T) {
 // Every field of every type is described, with its JSON type.
 func TestOpenAPISchemas(t *testing.T) {
 	doc := parsed(t)
-	types := []any{Device{}, Event{}, Record{}, Copy{}, Daemon{}, TrustRequest{}, RestoreRequest{}, UntrustResult{}, Error{}}
+	types := []any{Device{}, Latency{}, Recovery{}, Stats{}, DeviceStats{}, Event{}, Record{}, Copy{}, Daemon{}, TrustRequest{}, RestoreRequest{}, UntrustResult{}, Error{}}
 	for _, v := range types {
 		typ := reflect.TypeOf(v)
 		s, ok := doc.Components.Schemas[typ.Name()]
@@ -113,7 +114,10 @@ func TestOpenAPISchemas(t *testing.T) {
 		}
 		fields := map[string]bool{}
 		var required []string
-		for f := range typ.Fields() {
+		for _, f := range reflect.VisibleFields(typ) {
+			if f.Anonymous {
+				continue
+			}
 			name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 			fields[name] = true
 			if options != "omitempty" {
@@ -149,6 +153,8 @@ func kindOf(t reflect.Type) string {
 	switch {
 	case t == reflect.TypeFor[time.Time]():
 		return "string date-time"
+	case t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct && t.Elem() != reflect.TypeFor[time.Time]():
+		return t.Elem().Name() + " or null"
 	case t.Kind() == reflect.Pointer:
 		kind, format, _ := strings.Cut(kindOf(t.Elem()), " ")
 		return strings.TrimSpace("[" + kind + " null] " + format)
@@ -162,12 +168,16 @@ func kindOf(t reflect.Type) string {
 		return "boolean"
 	case t.Kind() >= reflect.Int && t.Kind() <= reflect.Uint64:
 		return "integer"
+	case t.Kind() == reflect.Float64:
+		return "number"
 	}
 	return "?"
 }
 
 func (s schema) kind() string {
 	switch {
+	case len(s.AnyOf) == 2:
+		return s.AnyOf[0].kind() + " or " + s.AnyOf[1].kind()
 	case s.Ref != "":
 		return strings.TrimPrefix(s.Ref, "#/components/schemas/")
 	case s.Items != nil:

@@ -58,6 +58,7 @@ func TestRoutes(t *testing.T) {
 
 		{name: "daemon", method: "GET", path: "/v1/daemon", status: 200, has: `"sockets":[]`},
 		{name: "doctor", method: "GET", path: "/v1/doctor", status: 200, has: `"host_id":"H1"`},
+		{name: "stats", method: "GET", path: "/v1/stats", status: 200, has: `"connects":`},
 		{name: "openapi", method: "GET", path: "/v1/openapi.json", status: 200, has: `"openapi": "3.1.0"`},
 		{name: "nothing", method: "GET", path: "/", status: 404, code: CodeUnknown},
 		{name: "unknown", method: "GET", path: "/v1/nonsense", status: 404, code: CodeUnknown},

@@ -28,6 +28,7 @@ var (
 type Conn struct {
 	s             *Session
 	local, remote uint16
+	dialed        time.Time
 
 	readMu, writeMu sync.Mutex // held by the one reader, the one writer
 
@@ -60,6 +61,7 @@ func (s *Session) Dial(ctx context.Context, port uint16) (*Conn, error) {
 	c := &Conn{
 		s:        s,
 		remote:   port,
+		dialed:   time.Now(),
 		readable: make(chan struct{}, 1),
 		writable: make(chan struct{}, 1),
 	}
@@ -105,6 +107,9 @@ func (s *Session) Dial(ctx context.Context, port uint16) (*Conn, error) {
 			}
 		case <-timeout.C:
 			c.Close()
+			s.mu.Lock()
+			s.count.Unanswered++
+			s.mu.Unlock()
 			return nil, fmt.Errorf("%w within %v", ErrDialTimeout, s.cfg.DialTimeout)
 		case <-ctx.Done():
 			c.Close()
@@ -257,6 +262,9 @@ func (c *Conn) lingered() {
 		c.linger.Reset(s.cfg.Linger)
 		s.mu.Unlock()
 		return
+	}
+	if c.tcb.state == closing && !c.tcb.drained() {
+		s.count.ResetsOut++
 	}
 	s.pushLocked(c, c.tcb.abort(net.ErrClosed))
 	due := s.dueLocked()

@@ -26,6 +26,9 @@ func (s *Session) readLoop() error {
 	var part []byte // the start of a packet whose end has not come
 	for {
 		b, err := next()
+		if len(b) > 0 {
+			s.hasHeard()
+		}
 		split := len(part) > 0
 		if split {
 			part = append(part, b...)
@@ -179,6 +182,9 @@ func (s *Session) tcp(h header, b []byte) {
 
 	before, una := c.tcb.state, c.tcb.sndUna
 	ev := c.tcb.input(g, len(payload))
+	if c.tcb.state != before {
+		s.count.answered(c, before, g.flags&flagRST != 0)
+	}
 	acked := c.tcb.sndUna - una
 	if before == synSent {
 		acked = 0 // the SYN
@@ -192,7 +198,7 @@ func (s *Session) tcp(h header, b []byte) {
 		failure = c.tcb.err
 	}
 	if ev&evAccepted != 0 {
-		s.bytesIn += uint64(len(payload))
+		s.count.BytesIn += uint64(len(payload))
 		ev = c.deliverLocked(payload, ev)
 	}
 	s.pushLocked(c, ev)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -102,6 +103,9 @@ type Session struct {
 
 	in, out Observed // the reader's, the writer's; see Session.Observed
 
+	start time.Time    // of the clock of heard
+	heard atomic.Int64 // when the last transfer came from the phone, since start; 0: none yet
+
 	// mu guards all below and each Conn's tcb, rings and queue links. Nothing
 	// under it waits, logs, calls back or does I/O.
 	mu       sync.Mutex
@@ -118,8 +122,7 @@ type Session struct {
 	ready    connQueue        // have data to send
 	strays   []segment        // resets for segments of unknown connections
 	credit   int              // how many urgent packets may go before the next data
-	bytesIn  uint64
-	bytesOut uint64
+	count    Counters
 }
 
 // greeting is what the writer still has to say before anything else.
@@ -141,6 +144,7 @@ func Open(ctx context.Context, pipe Pipe, cfg Config) (*Session, error) {
 		pipe:   pipe,
 		cfg:    cfg,
 		log:    cfg.Log,
+		start:  time.Now().Add(-1), // so that no instant is 0
 		wake:   make(chan struct{}, 1),
 		active: make(chan struct{}),
 		idle:   make(chan struct{}),
@@ -189,20 +193,6 @@ func (s *Session) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
-}
-
-// Stats are the counters of a session since its start.
-type Stats struct {
-	Conns    int    // connections now, including those being opened or closed
-	BytesIn  uint64 // payload from the phone
-	BytesOut uint64 // payload to the phone
-}
-
-// Stats returns the session's counters.
-func (s *Session) Stats() Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return Stats{Conns: len(s.conns), BytesIn: s.bytesIn, BytesOut: s.bytesOut}
 }
 
 // Close resets all connections, closes the pipe and waits until the session's

@@ -123,7 +123,7 @@ func (s *Session) nextFrame(frame []byte) (length int, stop bool) {
 	}
 
 	// The peeked bytes are the writer's until the discard.
-	s.bytesOut += uint64(n)
+	s.count.BytesOut += uint64(n)
 	first := c.tx.peek(n)
 	second := c.tx.rest(len(first), n-len(first))
 	s.mu.Unlock()

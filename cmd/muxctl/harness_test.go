@@ -47,7 +47,7 @@ func anna() control.Device {
 	return control.Device{
 		DeviceID: ptr(uint32(1)), UDID: ptr(annaUDID), Name: "Anna’s iPhone", Product: "iPhone14,5", Model: "iPhone 13", Version: "17.5",
 		Class: "iPhone", Capacity: ptr(uint64(128e9)), Connection: "USB", Speed: 480e6, PortPath: "1-2", Trust: "trusted",
-		Since: noon.Add(-3 * time.Hour), ExpiresInDays: ptr(29), Sessions: 2, BytesIn: 12_345_678, BytesOut: 4321,
+		Since: noon.Add(-3 * time.Hour), ExpiresInDays: ptr(29), Counters: control.Counters{Sessions: 2, BytesIn: 12_345_678, BytesOut: 4321},
 		Reason: "The phone trusts this computer.",
 	}
 }

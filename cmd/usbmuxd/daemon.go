@@ -83,11 +83,11 @@ func newDaemon(opts *options, s *settings, log *zap.Logger) *muxd {
 	d.hub = control.NewHub(control.Config{
 		Log:   log.Named("control"),
 		Words: words,
-		Counters: func(key string) (sessions int, in, out uint64) {
+		Counters: func(key string) control.Counters {
 			if v := d.view(key); v != nil {
 				return v.counters()
 			}
-			return 0, 0, 0
+			return countersOf(mux.Stats{})
 		},
 	})
 	d.watchUSB()

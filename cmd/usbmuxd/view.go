@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"sync"
+	"time"
 
 	"gomuxd/control"
 	"gomuxd/hotplug"
@@ -26,6 +27,7 @@ type view struct {
 	flow    *flow.Flow
 	session *mux.Session
 	clients func() int
+	past    mux.Stats // of sessions that have ended
 }
 
 // newView shows a device that has just been plugged in.
@@ -34,6 +36,7 @@ func newView(hub *control.Hub, dev hotplug.Device) *view {
 		Connection: control.ConnectionUSB,
 		Speed:      dev.Speed,
 		PortPath:   dev.Port,
+		PluggedIn:  time.Now().UTC().Round(0),
 		Trust:      string(trust.Connecting),
 	}}
 	v.change(func(d *control.Device) {
@@ -88,6 +91,9 @@ func (v *view) attached(id uint32, udid string, speed uint64, s *mux.Session, f 
 func (v *view) use(f *flow.Flow, s *mux.Session, clients func() int) {
 	v.usedMu.Lock()
 	defer v.usedMu.Unlock()
+	if v.session != nil {
+		v.past.Add(v.session.Stats())
+	}
 	v.flow, v.session, v.clients = f, s, clients
 }
 
@@ -132,18 +138,6 @@ func (v *view) trust(s flow.Status) {
 			d.Capacity = &s.Capacity
 		}
 	})
-}
-
-// counters are the device's numbers at this moment.
-func (v *view) counters() (sessions int, in, out uint64) {
-	v.usedMu.Lock()
-	s, clients := v.session, v.clients
-	v.usedMu.Unlock()
-	if s == nil {
-		return 0, 0, 0
-	}
-	stats := s.Stats()
-	return clients(), stats.BytesIn, stats.BytesOut
 }
 
 // Causes of states below the multiplexer.
