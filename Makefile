@@ -33,6 +33,7 @@ COUNT        ?= 10
 GOBENCH      ?= .
 DURATION     ?= 45m
 SVG          ?= $(DIST)/soak.svg
+REPLUGS      ?= 2000
 PKG          ?= ./mux ./socket ./usb ./plist ./cmd/usbmuxd
 STATICCHECK  ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 NFPM         ?= $(GO) run -trimpath github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
@@ -172,6 +173,10 @@ soak:
 	GOMUXD_SOAK=$(DURATION) GOMUXD_SOAK_SVG=$(abspath $(SVG)) \
 		$(GO) test -tags virtualphone -count=1 -timeout 24h -v -run '^TestSoak$$' ./cmd/usbmuxd
 
+## replugs: pull phones and put them back REPLUGS times, with a hundred connects for each
+replugs:
+	GOMUXD_REPLUGS=$(REPLUGS) $(GO) test -tags virtualphone -count=1 -timeout 24h -v -run '^TestReplugs$$' ./cmd/usbmuxd
+
 ## cover: write and sum up the coverage of all tests
 cover:
 	$(GO) test -coverprofile cover.out -coverpkg ./... ./... && $(GO) tool cover -func cover.out | tail -1
@@ -293,4 +298,4 @@ container-root: build
 clean:
 	rm -rf bin dist cover.out
 
-.PHONY: help hardware-check demo recording test e2e e2e-short vm-image build setup test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench bench-go fuzz soak cover install uninstall deb rpm release release-check package-check container-root clean
+.PHONY: help hardware-check demo recording test e2e e2e-short vm-image build setup test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench bench-go fuzz soak replugs cover install uninstall deb rpm release release-check package-check container-root clean

@@ -249,16 +249,24 @@ func (s *soak) settle() {
 // within waits for what must come.
 func (s *soak) within(what string, ok func() bool) {
 	s.t.Helper()
+	if !s.seen(ok) {
+		for _, dev := range s.d.hub.Devices() {
+			s.t.Logf("%s: %s %s", *dev.UDID, dev.Trust, dev.Reason)
+		}
+		s.t.Fatalf("within %v not seen: %s\n%s", soakLimit, what, stacks())
+	}
+}
+
+// seen waits too, and reports whether it has come.
+func (s *soak) seen(ok func() bool) bool {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(soakLimit); !ok(); <-tick.C {
 		if time.Now().After(end) {
-			for _, dev := range s.d.hub.Devices() {
-				s.t.Logf("%s: %s %s", *dev.UDID, dev.Trust, dev.Reason)
-			}
-			s.t.Fatalf("within %v not seen: %s\n%s", soakLimit, what, stacks())
+			return false
 		}
 	}
+	return true
 }
 
 // stacks are those of all goroutines.
