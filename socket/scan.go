@@ -6,7 +6,8 @@ import (
 )
 
 // Marks that scanRequest looks for. The head is what libplist, Python's
-// plistlib and howett.net/plist write.
+// plistlib and howett.net/plist write; small clients of their own often leave
+// the document type out.
 var (
 	scanHead = [...][]byte{
 		[]byte(`<?xml version="1.0" encoding="UTF-8"?>`),
@@ -24,6 +25,9 @@ var (
 	maxDecimal = 18 // digits that always fit an int64
 )
 
+// scanDoctype is the index in scanHead of what may be missing.
+const scanDoctype = 1
+
 // scanRequest decodes the requests that clients send all day: a flat XML
 // dictionary of plain strings and decimal numbers. It reports false for
 // everything else, good or bad, which is then decodePlistRequest's. Whatever it
@@ -32,8 +36,8 @@ var (
 // A client polls the device list or connects some fifty times faster this way.
 func scanRequest(payload []byte) (request, bool) {
 	s := scanner{rest: payload}
-	for _, mark := range scanHead {
-		if !s.skip(mark) {
+	for i, mark := range scanHead {
+		if !s.skip(mark) && i != scanDoctype {
 			return request{}, false
 		}
 	}

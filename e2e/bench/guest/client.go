@@ -34,9 +34,22 @@ func request(dict string) (net.Conn, error) {
 	return c, nil
 }
 
-// plistMessage is a message whose payload is a dictionary with these contents.
+// plistMessage is a message whose payload is a dictionary with these contents and
+// what libusbmuxd says of its program, in the form it has there.
 func plistMessage(dict string) []byte {
-	payload := `<?xml version="1.0" encoding="UTF-8"?><plist version="1.0"><dict>` + dict + `</dict></plist>`
+	payload := `<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
+<plist version="1.0">
+<dict>
+	<key>ClientVersionString</key>
+	<string>libusbmuxd 2.0.2</string>
+	<key>ProgName</key>
+	<string>bench</string>
+	<key>kLibUSBMuxVersion</key>
+	<integer>3</integer>
+` + dict + `</dict>
+</plist>
+`
 	b := binary.LittleEndian.AppendUint32(nil, uint32(16+len(payload)))
 	b = append(b, 1, 0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0) // version, type, tag
 	return append(b, payload...)
@@ -78,8 +91,8 @@ func good(c net.Conn, what string) error {
 
 // dial connects to a port of a device. The connection has no deadline.
 func dial(device uint32, port uint16) (net.Conn, error) {
-	c, err := request(fmt.Sprintf("<key>MessageType</key><string>Connect</string>"+
-		"<key>DeviceID</key><integer>%d</integer><key>PortNumber</key><integer>%d</integer>", device, bits.ReverseBytes16(port)))
+	c, err := request(fmt.Sprintf("\t<key>MessageType</key>\n\t<string>Connect</string>\n"+
+		"\t<key>DeviceID</key>\n\t<integer>%d</integer>\n\t<key>PortNumber</key>\n\t<integer>%d</integer>\n", device, bits.ReverseBytes16(port)))
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +105,7 @@ func dial(device uint32, port uint16) (net.Conn, error) {
 
 // list asks for the devices and counts them.
 func list() (int, error) {
-	c, err := request("<key>MessageType</key><string>ListDevices</string>")
+	c, err := request("\t<key>MessageType</key>\n\t<string>ListDevices</string>\n")
 	if err != nil {
 		return 0, err
 	}
@@ -116,7 +129,7 @@ type event struct {
 type listener struct{ net.Conn }
 
 func listen() (listener, error) {
-	c, err := request("<key>MessageType</key><string>Listen</string>")
+	c, err := request("\t<key>MessageType</key>\n\t<string>Listen</string>\n")
 	if err != nil {
 		return listener{}, err
 	}
