@@ -29,30 +29,34 @@ type Device struct {
 // Open brings a phone up and claims its usbmux interface. It sends the phone a
 // mode if the policy asks for one, selects the configuration if it is not the
 // active one, and leaves the kernel's drivers of other interfaces alone
-// otherwise. It fails with this package's errors, or with ctx's; a phone that
-// does not answer takes Config.Timeout at most. The caller must Close the Device.
+// otherwise. A phone that needs neither is asked nothing. It fails with this
+// package's errors, or with ctx's; a phone that does not answer takes
+// Config.Timeout at most. The caller must Close the Device.
 func Open(ctx context.Context, at Address, cfg Config) (*Device, error) {
 	cfg = cfg.withDefaults()
 	sys := newSysDevice(sysRoot, at)
-	ready, err := bringUps.do(ctx, at.Node, cfg.Timeout, func() (prepared, error) {
-		return withLibusb(at, cfg, sys, &switchings)
-	})
-	if err != nil {
-		return nil, err
+	found, ok := ready(sys, cfg.Mode)
+	if !ok || bringUps.isHung(at.Node) {
+		var err error
+		if found, err = bringUps.do(ctx, at.Node, cfg.Timeout, func() (prepared, error) {
+			return withLibusb(at, cfg, sys, &switchings)
+		}); err != nil {
+			return nil, err
+		}
 	}
 	n, err := openNode(at.Node)
 	if err != nil {
 		return nil, openError(at, err)
 	}
 	n.noMmap = cfg.NoMmap
-	d, err := claim(n, at, sys, ready)
+	d, err := claim(n, at, sys, found)
 	if err != nil {
 		n.close()
 		return nil, err
 	}
 
 	plan := cfg.Memory.take()
-	d.pipe, err = newPipe(n, ready.endpoints, plan, pipeConfig{
+	d.pipe, err = newPipe(n, found.endpoints, plan, pipeConfig{
 		log:      cfg.Log,
 		lost:     d.lost,
 		released: func() { cfg.Memory.put(plan) },
@@ -68,11 +72,11 @@ func Open(ctx context.Context, at Address, cfg Config) (*Device, error) {
 
 // claim takes the interface and makes sure that it is still the right one: udev
 // and the kernel's charging driver configure a phone that has just come, too.
-func claim(n *node, at Address, sys sysDevice, ready prepared) (*Device, error) {
-	switch errno := n.claim(ready.iface); errno {
+func claim(n *node, at Address, sys sysDevice, found prepared) (*Device, error) {
+	switch errno := n.claim(found.iface); errno {
 	case 0:
 	case unix.EBUSY:
-		return nil, busy(n, at, ready.iface)
+		return nil, busy(n, at, found.iface)
 	case unix.ENODEV, unix.ESHUTDOWN:
 		return nil, fmt.Errorf("%w (claim: %s)", ErrGone, unix.ErrnoName(errno))
 	default: // EINVAL, ENOENT, ESRCH: there is no such interface now
@@ -81,19 +85,19 @@ func claim(n *node, at Address, sys sysDevice, ready prepared) (*Device, error) 
 	d := &Device{
 		sys: sys,
 		info: Info{
-			UDID:          udidOf(ready.serial),
-			Serial:        ready.serial,
-			VendorID:      ready.vendor,
-			ProductID:     ready.product,
+			UDID:          udidOf(found.serial),
+			Serial:        found.serial,
+			VendorID:      found.vendor,
+			ProductID:     found.product,
 			Speed:         sys.speed(),
 			LocationID:    uint32(at.Bus)<<16 | uint32(at.Address)&0xffff,
-			Configuration: ready.value,
-			Interface:     ready.iface,
-			In:            ready.in,
-			Out:           ready.out,
-			InMax:         ready.inMax,
-			OutMax:        ready.outMax,
-			Mode:          ready.mode,
+			Configuration: found.value,
+			Interface:     found.iface,
+			In:            found.in,
+			Out:           found.out,
+			InMax:         found.inMax,
+			OutMax:        found.outMax,
+			Mode:          found.mode,
 		},
 	}
 	if err := d.changed(); err != nil {

@@ -36,6 +36,9 @@
 // others up by Config.Timeout, once: while the kernel keeps that attempt, others
 // for the same node fail with ErrHung at once.
 //
+// A phone that has its configuration and mode already, as when a daemon starts anew,
+// needs neither libusb nor a turn: sysfs tells all.
+//
 // Where libusb does not start (netlink forbidden), or does not see the phone (some
 // containers), the same steps go by usbfs and sysfs alone.
 //

@@ -32,10 +32,7 @@ type outcome struct {
 // ErrHung after timeout; f may then still run, which is all that can be done
 // about a thread that is stuck in the kernel.
 func (t *turns) do(ctx context.Context, key string, timeout time.Duration, f func() (prepared, error)) (prepared, error) {
-	t.mu.Lock()
-	hung := t.hung[key]
-	t.mu.Unlock()
-	if hung {
+	if t.isHung(key) {
 		return prepared{}, fmt.Errorf("%w still, since an earlier attempt", ErrHung)
 	}
 	select {
@@ -62,6 +59,13 @@ func (t *turns) do(ctx context.Context, key string, timeout time.Duration, f fun
 		t.leave(key, result, 0)
 		return prepared{}, fmt.Errorf("%w, given up after %v", ErrHung, timeout)
 	}
+}
+
+// isHung reports whether an earlier bring-up was left behind.
+func (t *turns) isHung(key string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.hung[key]
 }
 
 // leave passes the turn on when the bring-up has ended, after wait at the latest.
