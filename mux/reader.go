@@ -19,12 +19,16 @@ const (
 	maxVersionLen = 64
 )
 
+// maxBatch is how many transfers, at most, are read before what they have made due is
+// sent.
+const maxBatch = 4
+
 // readLoop is the only caller of the pipe's Read, or of Next. It cuts the stream into
 // mux packets by their announced length and never waits for a client or the writer.
 func (s *Session) readLoop() error {
 	next, giveBack := s.source()
 	var part []byte // the start of a packet whose end has not come
-	for {
+	for batch := 1; ; batch++ {
 		b, err := next()
 		if len(b) > 0 {
 			s.hasHeard()
@@ -38,9 +42,7 @@ func (s *Session) readLoop() error {
 		if !split || len(rest) < len(b) {
 			part = append(part[:0], rest...)
 		}
-		if err == nil {
-			giveBack()
-		}
+		more := err == nil && giveBack()
 		if ferr != nil {
 			return ferr
 		}
@@ -50,12 +52,15 @@ func (s *Session) readLoop() error {
 			}
 			return fmt.Errorf("%w: read: %w", ErrDeviceGone, err)
 		}
-		s.kick() // once for all that came in a transfer
+		if !more || batch == maxBatch { // one ack for several segments
+			s.kick()
+			batch = 0
+		}
 	}
 }
 
 // source gives the pipe's transfers, in their own memory if it lends that.
-func (s *Session) source() (next func() ([]byte, error), giveBack func()) {
+func (s *Session) source() (next func() ([]byte, error), giveBack func() (more bool)) {
 	if s.lender != nil {
 		return s.lender.Next, s.lender.Return
 	}
@@ -63,7 +68,7 @@ func (s *Session) source() (next func() ([]byte, error), giveBack func()) {
 	return func() ([]byte, error) {
 		n, err := s.pipe.Read(buf)
 		return buf[:n], err
-	}, func() {}
+	}, func() bool { return false }
 }
 
 // packets handles all that are complete in b and returns what is left. split is true

@@ -32,9 +32,10 @@ type Lender interface {
 	Pipe
 
 	// Next is Read without the copy: what it gives is the caller's until Return,
-	// which must follow unless Next fails.
+	// which must follow unless Next fails. Return reports whether there is more right
+	// away.
 	Next() ([]byte, error)
-	Return()
+	Return() (more bool)
 
 	// Lend gives memory for the next packet, 48 KiB at least, or nil if Write must
 	// be used, as while another packet's memory is lent or waits in Write; Submit

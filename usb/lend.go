@@ -16,10 +16,15 @@ func (p *Pipe) Next() ([]byte, error) {
 	return b, nil
 }
 
-// Return gives back what Next has lent, as read.
-func (p *Pipe) Return() {
+// Return gives back what Next has lent, as read. It reports whether another Next would
+// find something right away.
+func (p *Pipe) Return() (more bool) {
+	defer p.readMu.Unlock()
 	p.returnFrame(p.rx.queue[p.rx.head])
-	p.readMu.Unlock()
+	if p.rx.n == 0 {
+		p.collect(0)
+	}
+	return p.rx.n > 0
 }
 
 // Lend gives memory for a packet to the phone, that of its transfer, 48 KiB at least.

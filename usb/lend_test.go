@@ -43,10 +43,24 @@ func TestNextLends(t *testing.T) {
 			if n := k.count(testIn); n != 1 {
 				t.Errorf("%d transfers pending while one is lent, want 1", n)
 			}
-			p.Return()
+			if p.Return() {
+				t.Error("there is more")
+			}
 			if n := k.count(testIn); n != 2 {
 				t.Errorf("%d transfers pending, want 2", n)
 			}
+		}
+		// What comes while a transfer is lent is told when it is given back.
+		k.finish(testIn, 0, []byte("first"))
+		if _, err := p.Next(); err != nil {
+			t.Fatal(err)
+		}
+		k.finish(testIn, 0, []byte("second"))
+		if !p.Return() {
+			t.Error("the second is not told")
+		}
+		if got, err := p.Next(); err != nil || string(got) != "second" || p.Return() {
+			t.Errorf("got %q, %v", got, err)
 		}
 		// What a Read has begun, Next ends.
 		k.finish(testIn, 0, []byte("hello"))
@@ -55,7 +69,7 @@ func TestNextLends(t *testing.T) {
 			t.Errorf("got %q, %v", got, err)
 		}
 		p.Return()
-		if s := p.Stats(); s.BytesIn != 1000+24+1024+5 {
+		if s := p.Stats(); s.BytesIn != 1000+24+1024+11+5 {
 			t.Errorf("BytesIn = %d", s.BytesIn)
 		}
 	})

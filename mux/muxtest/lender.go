@@ -47,12 +47,17 @@ func (l *Lender) Next() ([]byte, error) {
 }
 
 // Return implements mux.Lender.
-func (l *Lender) Return() {
+func (l *Lender) Return() (more bool) {
 	if l.next == nil {
 		panic("muxtest: Return without Next")
 	}
 	spoil(l.next)
 	l.next = nil
+	select {
+	case l.left = <-l.p.in:
+	default:
+	}
+	return len(l.left) > 0
 }
 
 // Lend implements mux.Lender.
