@@ -18,13 +18,7 @@ func TestOtherUsers(t *testing.T) {
 		t.Skip("needs root to be others")
 	}
 	r := start(t, e2e.Config{})
-	for dir := r.Dir; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		if fi, err := os.Stat(dir); err == nil && fi.Mode()&0o001 == 0 {
-			if err := os.Chmod(dir, 0o711); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	passable(t, r.Dir)
 	awaitTrust(t, r, trust.DialogShown)
 	phone(t, r, "tap", "trust")
 	awaitTrust(t, r, trust.Trusted)
@@ -58,6 +52,18 @@ func TestOtherUsers(t *testing.T) {
 	for _, want := range []string{"pair record read", `"uid": 1000`, "refused", `"uid": 33`, "uid 65534"} {
 		if !strings.Contains(r.Log(), want) {
 			t.Errorf("the log lacks %q\n%s", want, r.Log())
+		}
+	}
+}
+
+// passable lets other users come to what is below a directory.
+func passable(t *testing.T, dir string) {
+	t.Helper()
+	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if fi, err := os.Stat(dir); err == nil && fi.Mode()&0o001 == 0 {
+			if err := os.Chmod(dir, 0o711); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

@@ -11,7 +11,10 @@ import (
 	"gomuxd/e2e"
 )
 
-const firstPhone = "00008110-000A111122220000"
+const (
+	firstPhone  = "00008110-000A111122220000"
+	secondPhone = "00008110-000A111122220001"
+)
 
 func TestListPairQueryUnpair(t *testing.T) {
 	r := start(t, e2e.Config{})

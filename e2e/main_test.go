@@ -22,6 +22,10 @@ var bin e2e.Binaries
 const beside = "6"
 
 func TestMain(m *testing.M) {
+	if questions := os.Getenv(asking); questions != "" {
+		inquire(questions)
+		return
+	}
 	flag.Parse()
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
 		f.Value.Set(beside)

@@ -20,7 +20,6 @@ func TestOnePhoneSocket(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root for namespaces")
 	}
-	const otherPhone = "00008110-000A111122220001"
 	dir := t.TempDir()
 	one := filepath.Join(dir, "job", "usbmuxd")
 	config := filepath.Join(dir, "conf")
@@ -29,7 +28,7 @@ func TestOnePhoneSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := start(t, e2e.Config{Phones: 2, Apart: true, Args: []string{"--config", config}})
-	for _, udid := range []string{firstPhone, otherPhone} {
+	for _, udid := range []string{firstPhone, secondPhone} {
 		phone(t, r, "--phone", udid, "replug")
 	}
 	awaitListed(t, r, 2)
@@ -40,10 +39,10 @@ func TestOnePhoneSocket(t *testing.T) {
 	if out, ok := inside("idevice_id -l"); !ok || strings.TrimSpace(out) != firstPhone {
 		t.Errorf("the container sees %q, %v", out, ok)
 	}
-	run(t, r, otherPhone, "idevice_id", "-l") // the host has both
+	run(t, r, secondPhone, "idevice_id", "-l") // the host has both
 
 	// Pairing works there, with the phone that is its own and with no other.
-	if out, ok := inside("idevicepair -u " + otherPhone + " pair"); ok {
+	if out, ok := inside("idevicepair -u " + secondPhone + " pair"); ok {
 		t.Errorf("paired with the other phone: %q", out)
 	}
 	if out, _ := inside("idevicepair -u " + firstPhone + " pair"); !strings.Contains(out, "accept the trust dialog") {
