@@ -16,18 +16,19 @@ type buffers struct {
 func (b buffers) total() int { return b.inCount*b.inSize + b.outCount*b.outSize }
 
 // The sizes that were measured to matter. An IN transfer holds a whole segment
-// of 32,764 bytes and the packet that ends it; an OUT transfer holds the largest
-// mux packet that phones take.
+// of 32,764 bytes and the packet that ends it; larger ones, and more than three, do not
+// help. An OUT transfer holds the largest mux packet that phones take.
 const (
 	inWhole  = 33280
-	inLarge  = 64 << 10
 	inSmall  = 16 << 10
 	outWhole = 48 << 10
 )
 
+// Phones have the same for reading as long as there is enough, or those that came first
+// would have more of a busy host.
 var (
-	plentiful = buffers{inCount: 3, inSize: inLarge, outCount: 16, outSize: outWhole} // 0.94 MiB
-	normal    = buffers{inCount: 4, inSize: inWhole, outCount: 4, outSize: outWhole}  // 0.31 MiB
+	plentiful = buffers{inCount: 3, inSize: inWhole, outCount: 16, outSize: outWhole} // 0.85 MiB
+	normal    = buffers{inCount: 3, inSize: inWhole, outCount: 4, outSize: outWhole}  // 0.28 MiB
 	scarce    = buffers{inCount: 2, inSize: inSmall, outCount: 1, outSize: outWhole}  // 80 KiB
 )
 
@@ -38,11 +39,11 @@ const defaultMemory = 16 << 20
 const memoryParameter = "/sys/module/usbcore/parameters/usbfs_memory_mb"
 
 // Budget shares the memory that usbfs grants to all programs together out to the
-// phones of this one: generous buffers up to a quarter of it, normal ones up to
-// half, scarce ones then. With the kernel's default that is 4, 13 and 100 phones. It only plans: should the kernel refuse
-// memory nevertheless, the pipe gets by with less. The zero value reads the
-// kernel's limit at its first use. Its methods may be called from several
-// goroutines.
+// phones of this one: generous buffers up to an eighth of it, normal ones up to two
+// thirds, scarce ones then. With the kernel's default that is 2, 33 and 101 phones.
+// It only plans: should the kernel refuse memory nevertheless, the pipe gets by with
+// less. The zero value reads the kernel's limit at its first use. Its methods may be
+// called from several goroutines.
 type Budget struct {
 	// Limit in bytes instead of the kernel's; below 0 there is none.
 	Limit int
@@ -60,9 +61,9 @@ func (b *Budget) take() buffers {
 	}
 	plan := scarce
 	switch {
-	case b.Limit < 0 || b.used+plentiful.total() <= b.Limit/4:
+	case b.Limit < 0 || b.used+plentiful.total() <= b.Limit/8:
 		plan = plentiful
-	case b.used+normal.total() <= b.Limit/2:
+	case b.used+normal.total() <= b.Limit/3*2:
 		plan = normal
 	}
 	b.used += plan.total()

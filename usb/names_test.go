@@ -147,12 +147,12 @@ func TestBudget(t *testing.T) {
 	b := &Budget{Limit: 16 << 20}
 	count := map[buffers]int{}
 	var plans []buffers
-	for range 117 {
+	for range 101 {
 		plan := b.take()
 		count[plan]++
 		plans = append(plans, plan)
 	}
-	if count[plentiful] != 4 || count[normal] != 13 || b.used > b.Limit {
+	if count[plentiful] != 2 || count[normal] != 31 || b.used > b.Limit {
 		t.Errorf("plans %v use %d bytes", count, b.used)
 	}
 	for _, plan := range plans {
