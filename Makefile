@@ -191,6 +191,8 @@ install: build
 	install -D -m 0644 packaging/man/muxctl.1 $(DESTDIR)$(MANDIR)/man1/muxctl.1
 	install -d $(DESTDIR)$(USERUNITDIR) $(DESTDIR)$(BASHCOMPDIR) $(DESTDIR)$(ZSHCOMPDIR) $(DESTDIR)$(FISHCOMPDIR)
 	sed 's|/usr/bin/muxctl|$(BINDIR)/muxctl|' packaging/systemd/user/muxctl-notify.service > $(DESTDIR)$(USERUNITDIR)/muxctl-notify.service
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's|/usr/bin/muxctl|$(BINDIR)/muxctl|' packaging/systemd/system/muxctl-serve.service > $(DESTDIR)$(UNITDIR)/muxctl-serve.service
 	$(MUXCTL) completion bash > $(DESTDIR)$(BASHCOMPDIR)/muxctl
 	$(MUXCTL) completion zsh > $(DESTDIR)$(ZSHCOMPDIR)/_muxctl
 	$(MUXCTL) completion fish > $(DESTDIR)$(FISHCOMPDIR)/muxctl.fish
@@ -210,7 +212,7 @@ install: build
 ## uninstall: remove what install has put there
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/usbmuxd $(DESTDIR)$(MANDIR)/man8/usbmuxd.8 $(DESTDIR)$(MANDIR)/man5/usbmuxd.conf.5
-	cd $(DESTDIR)$(UNITDIR) && rm -f $(UNITS)
+	cd $(DESTDIR)$(UNITDIR) && rm -f $(UNITS) muxctl-serve.service
 	rm -f $(DESTDIR)$(DOCDIR)/examples/tcp.conf $(DESTDIR)$(TMPFILESDIR)/usbmuxd.conf $(DESTDIR)$(UDEVDIR)/39-usbmuxd.rules $(DESTDIR)$(SYSUSERSDIR)/usbmuxd.conf
 	rm -f $(DESTDIR)$(BINDIR)/muxctl $(DESTDIR)$(MANDIR)/man1/muxctl.1 $(DESTDIR)$(USERUNITDIR)/muxctl-notify.service
 	rm -f $(DESTDIR)$(BASHCOMPDIR)/muxctl $(DESTDIR)$(ZSHCOMPDIR)/_muxctl $(DESTDIR)$(FISHCOMPDIR)/muxctl.fish

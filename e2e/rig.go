@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,6 +64,7 @@ type Config struct {
 	// Apart has the phones live in a process of their own, where they outlive the
 	// daemon. They are not plugged in at first.
 	Apart bool
+	Bus   string   // socket of phones that somebody else holds, instead of any of the Rig's
 	Wrap  []string // the command that runs the daemon, such as setpriv; may be empty
 }
 
@@ -112,7 +114,7 @@ func Start(bin Binaries, cfg Config) (*Rig, error) {
 	return r, nil
 }
 
-func (r *Rig) bus() string { return filepath.Join(r.Dir, "bus") }
+func (r *Rig) bus() string { return cmp.Or(r.cfg.Bus, filepath.Join(r.Dir, "bus")) }
 
 // Ended is closed when the daemon has ended.
 func (r *Rig) Ended() <-chan struct{} { return r.daemon.exited }
@@ -126,7 +128,7 @@ func (r *Rig) Begin() error { return r.launch(false) }
 func (r *Rig) launch(wait bool) error {
 	args := append(slices.Clone(r.cfg.Wrap), r.bin.Daemon, "-f", "-v", "-S", r.Socket, "-C", r.Records, "-P", filepath.Join(r.Dir, "pid"))
 	lines := 1 // to wait for: that it is ready, and has its phones
-	if r.cfg.Apart {
+	if r.cfg.Apart || r.cfg.Bus != "" {
 		args = append(args, "--virtual-phone-bus="+r.bus())
 	} else {
 		lines += r.cfg.Phones

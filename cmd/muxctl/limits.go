@@ -45,6 +45,14 @@ func (l limited) Device(ctx context.Context, ref string) (control.Device, error)
 	return inWords(d), err
 }
 
+func (l limited) Stats(ctx context.Context) (control.Stats, error) {
+	return within(ctx, l.look, l.api.Stats)
+}
+
+func (l limited) Daemon(ctx context.Context) (control.Daemon, error) {
+	return within(ctx, l.look, l.api.Daemon)
+}
+
 // Watch has no limit: silence means that nothing happens.
 func (l limited) Watch(ctx context.Context, fn func(control.Event) error) error {
 	return l.api.Watch(ctx, func(e control.Event) error {

@@ -76,6 +76,8 @@ type api interface {
 	Devices(context.Context) ([]control.Device, error)
 	Device(ctx context.Context, ref string) (control.Device, error)
 	Watch(context.Context, func(control.Event) error) error
+	Stats(context.Context) (control.Stats, error)
+	Daemon(context.Context) (control.Daemon, error)
 	Records(context.Context) ([]control.Record, error)
 	Record(ctx context.Context, ref string) (control.Record, error)
 	Trust(ctx context.Context, ref string, req control.TrustRequest) (control.Device, error)
@@ -218,7 +220,7 @@ ending it and pair records need root or membership of the group usbmux.`,
 	flags.BoolVar(&a.json, "json", false, "print JSON, for programs")
 	flags.BoolVar(&a.noColor, "no-color", false, "print without colour, as with NO_COLOR")
 	root.AddCommand(a.listCommand(), a.statusCommand(), a.trustCommand(), a.doctorCommand(), a.explainCommand(),
-		a.untrustCommand(), a.watchCommand(), a.recordsCommand(), a.forwardCommand(), a.proxyCommand(), a.completionCommand())
+		a.untrustCommand(), a.watchCommand(), a.serveCommand(), a.recordsCommand(), a.forwardCommand(), a.proxyCommand(), a.completionCommand())
 	return root
 }
 

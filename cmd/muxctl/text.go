@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 
 	"gomuxd/control"
-	"gomuxd/lockdown/trust"
+	"gomuxd/control/observer"
 )
 
 // maxName is how many characters are shown of a name that a phone gives.
@@ -164,13 +164,12 @@ func (s style) paint(code, text string) string {
 
 // hue is the colour of a trust state.
 func hue(state string) string {
-	switch trust.State(state) {
-	case trust.Trusted, trust.NoLockdown:
+	switch observer.StandingOf(state) {
+	case observer.Ready:
 		return green
-	case trust.Locked, trust.LockedSinceBoot, trust.DialogShown, trust.PasscodeAwaited, trust.DialogGone,
-		trust.AnswerNotAccepted, trust.Expiring, trust.AccessoryRestricted, trust.ServiceLimit, trust.EscrowLocked:
+	case observer.Person:
 		return yellow
-	case trust.Connecting, trust.NotAsked, trust.Disabled, trust.RestoreMode, unknownTrust:
+	case observer.Pending:
 		return dim
 	}
 	return red
