@@ -17,6 +17,10 @@ func TestNoAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, func() { b.turn(out, in) }); n != 0 {
 		t.Fatalf("want 0 allocations per segment, got %v", n)
 	}
+	defer b.s.cfg.Tap.Watch(func(Packet) {})()
+	if n := testing.AllocsPerRun(1000, func() { b.turn(out, in) }); n != 0 {
+		t.Fatalf("want 0 allocations per segment that is watched, got %v", n)
+	}
 }
 
 // BenchmarkSegment is the cost of one full segment out, one of 32 KiB in, and

@@ -112,6 +112,7 @@ func (s *Session) frame(b []byte) (int, error) {
 		return 0, nil
 	}
 	b = b[:h.length]
+	s.cfg.Tap.see(false, b)
 	if size == longHeaderLen {
 		h = decodeHeader(b, longHeaderLen)
 		if h.magic != magic {
@@ -148,6 +149,7 @@ func (s *Session) frameBeforeVersion(h header, b []byte) (int, error) {
 		s.log.Debug("dropped a packet of an earlier session", zap.Uint32("proto", h.proto), zap.Uint32("bytes", h.length))
 		return int(h.length), nil
 	}
+	s.cfg.Tap.see(false, b[:h.length])
 	major := binary.BigEndian.Uint32(b[shortHeaderLen:])
 	s.log.Debug("phone tells its version", zap.Uint32("major", major),
 		zap.Uint32("minor", binary.BigEndian.Uint32(b[shortHeaderLen+4:])), zap.Uint32("bytes", h.length))

@@ -52,6 +52,9 @@ type Config struct {
 	// it does wrong. Nil is no log.
 	Log *zap.Logger
 
+	// Tap shows the session's packets to those who watch. Nil is nobody.
+	Tap *Tap
+
 	// VersionTimeout bounds the wait for the phone's version. Default 5 s.
 	VersionTimeout time.Duration
 
@@ -71,6 +74,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = zap.NewNop()
+	}
+	if c.Tap == nil {
+		c.Tap = new(Tap)
 	}
 	for _, d := range []struct {
 		p   *time.Duration

@@ -34,6 +34,7 @@ func (s *Session) send() {
 		}
 		n, _ := s.nextFrame(frame)
 		setup := isSetup(frame[:n])
+		s.cfg.Tap.see(true, frame[:n])
 		if err := s.lender.Submit(n); err != nil {
 			s.end(fmt.Errorf("%w: write: %w", ErrDeviceGone, err))
 			return
@@ -65,6 +66,7 @@ func (s *Session) writeLoop() error {
 				return nil
 			}
 		}
+		s.cfg.Tap.see(true, frame[:n])
 		if _, err := s.pipe.Write(frame[:n]); err != nil {
 			return fmt.Errorf("%w: write: %w", ErrDeviceGone, err)
 		}
