@@ -115,6 +115,15 @@ type RestoreRequest struct {
 	Copy string `json:"copy"` // an ID of Record.Copies
 }
 
+// CaptureRequest is the body of POST /v1/devices/{device}/capture.
+type CaptureRequest struct {
+	Ports []uint16 `json:"ports,omitempty"` // of the phone; all if there are none
+
+	// Secrets shows also what is said to lockdownd: pair records, with private keys,
+	// go by there. It is for root alone.
+	Secrets bool `json:"secrets,omitempty"`
+}
+
 // Error is the body of every answer with a status of 400 or more.
 type Error struct {
 	Status  int    `json:"status"`

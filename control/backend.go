@@ -17,6 +17,11 @@ type Actions interface {
 	Records(ctx context.Context) ([]Record, error)
 	// Restore makes an earlier version of a record the present one.
 	Restore(ctx context.Context, udid, copyID string) error
+	// Watch has fn called for every packet that goes over a phone's multiplexer, also
+	// after a replug, until stop, and in one last call perhaps. Two calls may run at
+	// the same time, one for each direction. The phone waits for fn, which must not
+	// wait, nor call the Server.
+	Watch(udid string, fn func(Packet)) (stop func())
 	// Daemon describes the daemon. Devices is filled in by the caller.
 	Daemon(ctx context.Context) Daemon
 }

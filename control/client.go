@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -11,10 +12,12 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"gomuxd/socket/address"
 )
@@ -175,6 +178,53 @@ func (c *Client) UntrustAll(ctx context.Context) ([]UntrustResult, error) {
 // Restore makes an earlier version of a pair record the present one.
 func (c *Client) Restore(ctx context.Context, ref, copyID string) error {
 	return c.call(ctx, "POST", RestoreRequest{Copy: copyID}, nil, "records", ref, "restore")
+}
+
+// captureEnd bounds how long a daemon may take to send the rest of a capture.
+const captureEnd = 5 * time.Second
+
+// Capture calls fn for every packet that goes over a phone's multiplexer, one at a
+// time, first with an empty record when it has begun, until ctx ends, fn fails or the
+// daemon goes. What has come before ctx ends is still given to fn, which need not
+// hurry: what the daemon has no room for is dropped and counted.
+func (c *Client) Capture(ctx context.Context, ref string, req CaptureRequest, fn func(Captured) error) error {
+	var conn net.Conn
+	whole, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	whole = httptrace.WithClientTrace(whole, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { conn = i.Conn }})
+	asking := context.AfterFunc(ctx, cancel)
+	resp, err := c.do(whole, "POST", req, "devices", ref, "capture")
+	if !asking() {
+		err = errors.Join(err, ctx.Err())
+	}
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	// The daemon takes the end of writing for a hang-up, and sends what waits.
+	defer context.AfterFunc(ctx, func() {
+		if w, ok := conn.(interface{ CloseWrite() error }); ok && w.CloseWrite() == nil {
+			time.AfterFunc(captureEnd, cancel)
+			return
+		}
+		cancel()
+	})()
+	r, buf := bufio.NewReaderSize(resp.Body, 256<<10), make([]byte, captureHeader+maxCaptured)
+	for {
+		got, err := readCaptured(r, buf)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return ctx.Err()
+		case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF):
+			return fmt.Errorf("%w any more: it has ended the capture", ErrNoDaemon)
+		case err != nil:
+			return fmt.Errorf("read the capture: %w", err)
+		}
+		got.More = r.Buffered() > 0
+		if err := fn(got); err != nil {
+			return err
+		}
+	}
 }
 
 // call makes a request and decodes its answer into out, unless that is nil.

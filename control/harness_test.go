@@ -56,6 +56,15 @@ type fakeActions struct {
 	err     error // of everything but Records
 	broken  string
 	records []Record
+	packets func(Packet) // of the capture that is running
+}
+
+func (a *fakeActions) Watch(udid string, fn func(Packet)) (stop func()) {
+	a.call("watch", udid)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.packets = fn
+	return func() { a.call("stop", udid) }
 }
 
 func (a *fakeActions) call(parts ...string) error {

@@ -101,7 +101,7 @@ func TestOpenAPIRoutes(t *testing.T) {
 // Every field of every type is described, with its JSON type.
 func TestOpenAPISchemas(t *testing.T) {
 	doc := parsed(t)
-	types := []any{Device{}, Latency{}, Recovery{}, Stats{}, DeviceStats{}, Event{}, Record{}, Copy{}, Daemon{}, TrustRequest{}, RestoreRequest{}, UntrustResult{}, Error{}}
+	types := []any{Device{}, Latency{}, Recovery{}, Stats{}, DeviceStats{}, Event{}, Record{}, Copy{}, Daemon{}, TrustRequest{}, CaptureRequest{}, RestoreRequest{}, UntrustResult{}, Error{}}
 	for _, v := range types {
 		typ := reflect.TypeOf(v)
 		s, ok := doc.Components.Schemas[typ.Name()]

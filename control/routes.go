@@ -22,6 +22,7 @@ var routes = []route{
 	{"POST", "/v1/devices/{device}/trust", true, http.StatusAccepted, (*Server).postTrust},
 	{"POST", "/v1/devices/{device}/ask-again", true, http.StatusAccepted, (*Server).postAskAgain},
 	{"POST", "/v1/devices/{device}/untrust", true, http.StatusOK, (*Server).postUntrust},
+	{"POST", "/v1/devices/{device}/capture", true, 0, (*Server).postCapture},
 	{"GET", "/v1/stats", false, http.StatusOK, (*Server).getStats},
 	{"GET", "/v1/events", false, 0, (*Server).getEvents},
 	{"GET", "/v1/records", true, http.StatusOK, (*Server).getRecords},

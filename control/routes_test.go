@@ -38,6 +38,9 @@ func TestRoutes(t *testing.T) {
 		{name: "trust nobody", method: "POST", path: "/v1/devices/zoe/trust", status: 404, code: CodeNotFound},
 		{name: "ask again", method: "POST", path: "/v1/devices/1-2/ask-again", body: "{}", status: 202, calls: "trust 1-2"},
 		{name: "ask again with body", method: "POST", path: "/v1/devices/1-2/ask-again", body: `{"touch":true}`, status: 400, code: CodeBadRequest},
+		{name: "capture of port 0", method: "POST", path: "/v1/devices/1-2/capture", body: `{"ports":[0]}`, status: 400, code: CodeBadRequest},
+		{name: "capture below the mux", method: "POST", path: "/v1/devices/2-1/capture", status: 409, code: CodeNoMux},
+		{name: "capture nobody", method: "POST", path: "/v1/devices/zoe/capture", status: 404, code: CodeNotFound},
 		{name: "untrust", method: "POST", path: "/v1/devices/0123/untrust", status: 200, has: `{"udid":"` + oldUDID + `","phone":true,"record":true}`, calls: "untrust " + oldUDID},
 		{name: "untrust below the mux", method: "POST", path: "/v1/devices/2-1/untrust", status: 409, code: CodeNoMux},
 
@@ -65,7 +68,7 @@ func TestRoutes(t *testing.T) {
 		{name: "dots are not followed", method: "GET", path: "/v1/x/../devices", status: 404, code: CodeUnknown},
 	}
 	r := newRig(t)
-	covered := map[string]bool{"GET /v1/events": true} // has tests of its own
+	covered := map[string]bool{"GET /v1/events": true, "POST /v1/devices/{device}/capture": true} // have tests of their own
 	for _, c := range checks {
 		t.Run(c.name, func(t *testing.T) {
 			got := r.ask(c.method, c.path, c.body)

@@ -18,9 +18,10 @@ type Server struct {
 	cfg     Config
 	log     *zap.Logger
 
-	served  *quota // connections
-	refused *quota // connections that are only told so
-	streams *quota
+	served   *quota // connections
+	refused  *quota // connections that are only told so
+	streams  *quota
+	captures *quota
 
 	http *http.Server
 	stop context.CancelFunc // ends every request's context
@@ -35,14 +36,15 @@ func NewServer(hub *Hub, actions Actions, cfg Config) *Server {
 	cfg.validate()
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{
-		hub:     hub,
-		actions: actions,
-		cfg:     cfg,
-		log:     cfg.Log,
-		served:  newQuota(cfg.Connections),
-		refused: newQuota(16),
-		streams: newQuota(cfg.Streams),
-		stop:    cancel,
+		hub:      hub,
+		actions:  actions,
+		cfg:      cfg,
+		log:      cfg.Log,
+		served:   newQuota(cfg.Connections),
+		refused:  newQuota(16),
+		streams:  newQuota(cfg.Streams),
+		captures: newQuota(maxCaptures),
+		stop:     cancel,
 	}
 	errorLog, err := zap.NewStdLogAt(cfg.Log, zap.WarnLevel)
 	if err != nil {

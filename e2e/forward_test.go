@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,7 +23,7 @@ import (
 // begin starts muxctl, gives its lines, and has it end well at the end of the test.
 func begin(t *testing.T, r *e2e.Rig, args ...string) (cmd *exec.Cmd, out <-chan string, stop func()) {
 	t.Helper()
-	cmd = r.Command(t.Context(), "muxctl", args...)
+	cmd = r.Command(context.WithoutCancel(t.Context()), "muxctl", args...) // its end is in order
 	pipe, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -28,6 +28,7 @@ var Tools = map[string]string{
 	"idevicebackup2":     "libimobiledevice-utils",
 	"iproxy":             "libusbmuxd-tools",
 	"ifuse":              "ifuse",
+	"tshark":             "tshark",
 }
 
 // Binaries are the programs under test.

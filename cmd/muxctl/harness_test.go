@@ -82,6 +82,8 @@ type actions struct {
 	mu      sync.Mutex
 	calls   []string
 	records []control.Record
+	packets []control.Packet // of a capture
+	watcher func(control.Packet)
 	trust   func(key string, req control.TrustRequest) error
 	untrust func(udid string) (control.UntrustResult, error)
 }
@@ -123,6 +125,23 @@ func (a *actions) used(at time.Time) {
 func (a *actions) Restore(_ context.Context, udid, id string) error {
 	a.did("restore " + udid + " " + id)
 	return nil
+}
+
+// Watch has all packets go by at once.
+func (a *actions) Watch(udid string, fn func(control.Packet)) (stop func()) {
+	a.did("watch " + udid)
+	a.mu.Lock()
+	a.watcher = fn
+	a.mu.Unlock()
+	a.again()
+	return func() { a.did("watched " + udid) }
+}
+
+// again has the packets go by once more.
+func (a *actions) again() {
+	for _, p := range a.packets {
+		a.watcher(p)
+	}
 }
 
 func (a *actions) Daemon(context.Context) control.Daemon { return control.Daemon{Version: "1.2.0"} }

@@ -85,6 +85,7 @@ type api interface {
 	UntrustRecord(ctx context.Context, ref string) (control.UntrustResult, error)
 	UntrustAll(context.Context) ([]control.UntrustResult, error)
 	Restore(ctx context.Context, ref, copyID string) error
+	Capture(ctx context.Context, ref string, req control.CaptureRequest, fn func(control.Captured) error) error
 }
 
 func newApp() *app {
@@ -220,7 +221,8 @@ ending it and pair records need root or membership of the group usbmux.`,
 	flags.BoolVar(&a.json, "json", false, "print JSON, for programs")
 	flags.BoolVar(&a.noColor, "no-color", false, "print without colour, as with NO_COLOR")
 	root.AddCommand(a.listCommand(), a.statusCommand(), a.trustCommand(), a.doctorCommand(), a.explainCommand(),
-		a.untrustCommand(), a.watchCommand(), a.serveCommand(), a.recordsCommand(), a.forwardCommand(), a.proxyCommand(), a.completionCommand())
+		a.untrustCommand(), a.watchCommand(), a.serveCommand(), a.recordsCommand(), a.forwardCommand(), a.proxyCommand(), a.captureCommand(),
+		a.completionCommand())
 	return root
 }
 

@@ -60,9 +60,10 @@ type muxd struct {
 	scanned  bool               // those that were there at the start are known; likewise
 	wish     exitWish           // likewise
 
-	mu    sync.Mutex             // guards views and met
+	mu    sync.Mutex             // guards views, met and taps
 	views map[string]*view       // by port path: what is plugged in
 	met   map[string]flow.Status // by UDID: as it was told last
+	taps  map[string]*mux.Tap    // by UDID: for captures
 	wg    sync.WaitGroup         // the devices' goroutines
 
 	processors *processors // may be nil
@@ -78,6 +79,7 @@ func newDaemon(opts *options, s *settings, log *zap.Logger) *muxd {
 		devices:  make(map[string]*device),
 		views:    make(map[string]*view),
 		met:      make(map[string]flow.Status),
+		taps:     make(map[string]*mux.Tap),
 	}
 	d.settings.Store(s)
 	d.hub = control.NewHub(control.Config{

@@ -103,6 +103,7 @@ func (d *muxd) drive(ctx context.Context, log *zap.Logger, dev hotplug.Device, v
 	log = log.With(zap.String("udid", u.info.UDID))
 	cfg := d.mux
 	cfg.Log = log.Named("mux")
+	cfg.Tap = d.tap(u.info.UDID)
 	session, err := mux.Open(ctx, u.pipe, cfg)
 	if err != nil {
 		return err
@@ -181,6 +182,20 @@ func (d *muxd) known(udid string) flow.Status {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.met[udid]
+}
+
+// tap is where a phone's packets are watched, in whichever session.
+func (d *muxd) tap(udid string) *mux.Tap {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t := d.taps[udid]
+	if t == nil {
+		t = new(mux.Tap)
+		if len(d.taps) < maxMet {
+			d.taps[udid] = t
+		}
+	}
+	return t
 }
 
 func (d *muxd) remember(udid string, s flow.Status) {

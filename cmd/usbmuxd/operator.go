@@ -18,6 +18,7 @@ import (
 	"gomuxd/control"
 	"gomuxd/lockdown/flow"
 	"gomuxd/lockdown/trust"
+	"gomuxd/mux"
 	"gomuxd/pairrecord"
 )
 
@@ -148,6 +149,11 @@ func (o *operator) Restore(_ context.Context, udid, id string) error {
 		o.d.hear(udid, trust.ClientSaved)
 	}
 	return err
+}
+
+// Watch implements control.Actions.
+func (o *operator) Watch(udid string, fn func(control.Packet)) (stop func()) {
+	return o.d.tap(udid).Watch(func(p mux.Packet) { fn(control.Packet(p)) })
 }
 
 // Daemon implements control.Actions.
