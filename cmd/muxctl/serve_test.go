@@ -44,6 +44,7 @@ func TestServe(t *testing.T) {
 	file := filepath.Join(l.dir, "token")
 	var tokens []string
 	for range 2 {
+		l.out.reset() // of the link of the last time
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan int, 1)
 		go func() {
