@@ -203,6 +203,7 @@ install: build
 	for u in $(UNITS); do sed 's|/usr/sbin/usbmuxd|$(SBINDIR)/usbmuxd|; s|/usr/share/doc/gomuxd|$(DOCDIR)|; s|^User=usbmux$$|User=$(DAEMONUSER)|' \
 		packaging/systemd/system/$$u > $(DESTDIR)$(UNITDIR)/$$u || exit 1; done
 	install -D -m 0644 packaging/systemd/examples/tcp.conf $(DESTDIR)$(DOCDIR)/examples/tcp.conf
+	install -D -m 0644 -t $(DESTDIR)$(DOCDIR)/examples packaging/prometheus/scrape.yml packaging/prometheus/gomuxd.rules.yml packaging/grafana/gomuxd.json
 	install -d $(DESTDIR)$(TMPFILESDIR) $(DESTDIR)$(UDEVDIR) $(DESTDIR)$(SYSUSERSDIR)
 	sed 's|^\(d .* :\)usbmux :|\1$(DAEMONUSER) :|; s|^\(Z .* \)usbmux |\1$(DAEMONUSER) |' packaging/tmpfiles/usbmuxd.conf > $(DESTDIR)$(TMPFILESDIR)/usbmuxd.conf
 	sed 's|OWNER="usbmux"|OWNER="$(DAEMONUSER)"|' packaging/udev/39-usbmuxd.rules > $(DESTDIR)$(UDEVDIR)/39-usbmuxd.rules
@@ -213,7 +214,8 @@ install: build
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/usbmuxd $(DESTDIR)$(MANDIR)/man8/usbmuxd.8 $(DESTDIR)$(MANDIR)/man5/usbmuxd.conf.5
 	cd $(DESTDIR)$(UNITDIR) && rm -f $(UNITS) muxctl-serve.service
-	rm -f $(DESTDIR)$(DOCDIR)/examples/tcp.conf $(DESTDIR)$(TMPFILESDIR)/usbmuxd.conf $(DESTDIR)$(UDEVDIR)/39-usbmuxd.rules $(DESTDIR)$(SYSUSERSDIR)/usbmuxd.conf
+	cd $(DESTDIR)$(DOCDIR)/examples && rm -f tcp.conf scrape.yml gomuxd.rules.yml gomuxd.json
+	rm -f $(DESTDIR)$(TMPFILESDIR)/usbmuxd.conf $(DESTDIR)$(UDEVDIR)/39-usbmuxd.rules $(DESTDIR)$(SYSUSERSDIR)/usbmuxd.conf
 	rm -f $(DESTDIR)$(BINDIR)/muxctl $(DESTDIR)$(MANDIR)/man1/muxctl.1 $(DESTDIR)$(USERUNITDIR)/muxctl-notify.service
 	rm -f $(DESTDIR)$(BASHCOMPDIR)/muxctl $(DESTDIR)$(ZSHCOMPDIR)/_muxctl $(DESTDIR)$(FISHCOMPDIR)/muxctl.fish
 

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gomuxd/control/dashboard"
+	"gomuxd/control/exporter"
 	"gomuxd/control/observer"
 )
 
@@ -37,8 +38,8 @@ func (a *app) serveCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Show all phones on a web page, and to Prometheus",
 		Long: `Serve shows every phone on a web page that is live: who has to do something and
-what, transfers over the last hour, and what has happened. Programs find the same
-at /api/state. It needs no rights, and keeps all in its own memory.
+what, transfers over the last hour, and what has happened. Prometheus finds metrics
+at /metrics, other programs the page's contents at /api/state. It needs no rights, and keeps all in its own memory.
 
 Only this computer can reach it, unless another address is given and --allow-remote
 says that whoever can connect may see names and UDIDs. Browsers must call it by an
@@ -83,6 +84,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	c := a.api()
 	cfg.Actor = c
 	cfg.Observer = observer.New(c)
+	cfg.Metrics = exporter.Handler(cfg.Observer)
 	if o.actions {
 		var err error
 		if cfg.Token, err = token(o.tokenFile); err != nil {

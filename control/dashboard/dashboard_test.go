@@ -20,19 +20,18 @@ import (
 
 const token = "a-token-that-nobody-guesses"
 
-// acts is what the daemon would do.
-type acts struct{ asked chan string }
+// acts is what the daemon would do, as far as it is asked.
+type acts struct {
+	control.Actions
+	asked chan string
+}
 
 func (a acts) Trust(_ context.Context, key string, _ control.TrustRequest) error {
 	a.asked <- key
 	return nil
 }
 
-func (acts) Untrust(context.Context, string) (control.UntrustResult, error) {
-	return control.UntrustResult{}, nil
-}
 func (acts) Records(context.Context) ([]control.Record, error) { return nil, nil }
-func (acts) Restore(context.Context, string, string) error     { return nil }
 func (acts) Daemon(context.Context) control.Daemon             { return control.Daemon{Version: "1.2.3"} }
 
 // rig is a control socket, an observer of it and a dashboard.
@@ -45,7 +44,7 @@ type rig struct {
 
 func start(t *testing.T, cfg Config) *rig {
 	t.Helper()
-	r := &rig{hub: control.NewHub(control.Config{}), acts: acts{make(chan string, 8)}, path: filepath.Join(t.TempDir(), "control")}
+	r := &rig{hub: control.NewHub(control.Config{}), acts: acts{asked: make(chan string, 8)}, path: filepath.Join(t.TempDir(), "control")}
 	l, err := net.Listen("unix", r.path)
 	if err != nil {
 		t.Fatal(err)

@@ -89,6 +89,18 @@ func (o *Observer) Since(version uint64) View {
 	return v
 }
 
+// Devices returns how it stands with the daemon, and what is plugged in with its
+// counters as they were last seen.
+func (o *Observer) Devices() (Daemon, []control.Device) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	devices := make([]control.Device, 0, len(o.phones))
+	for _, k := range o.keysLocked() {
+		devices = append(devices, o.phones[k].device)
+	}
+	return o.daemon, devices
+}
+
 // seqLocked is the last entry of the log in a version.
 func (o *Observer) seqLocked(version uint64) uint64 {
 	i := len(o.marks) - 1
