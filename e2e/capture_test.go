@@ -119,6 +119,49 @@ func TestCapture(t *testing.T) {
 	}
 }
 
+// TestCaptureStopped has a capture that is not read while much goes by: the phone's
+// data is not held up, and what is missing is told.
+func TestCaptureStopped(t *testing.T) {
+	t.Parallel()
+	r := start(t, e2e.Config{})
+	_, lines, _ := begin(t, r, "forward", ":7")
+	echo := place(t, lines)
+	file := filepath.Join(t.TempDir(), "phone.pcapng")
+	cmd := r.Command(context.WithoutCancel(t.Context()), "muxctl", "capture", "-w", file)
+	said, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	words := follow(said)
+	await(t, words, "capturing")
+	signal := func(s syscall.Signal) {
+		t.Helper()
+		if err := cmd.Process.Signal(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	signal(syscall.SIGSTOP)
+	data := make([]byte, 12<<20)
+	rand.NewChaCha8([32]byte{2}).Read(data)
+	if got, err := through("tcp", echo, data); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("the echo differs, %v", err)
+	}
+	signal(syscall.SIGCONT)
+	signal(syscall.SIGINT)
+	await(t, words, "are missing, since the writing was too slow")
+	for range words {
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("muxctl: %v", err)
+	}
+	if first := tshark(t, "-r", file, "-Y", "tcp.dstport == 7 && tcp.flags.syn == 1"); first == "" {
+		t.Error("the file does not begin with what came before the gap")
+	}
+}
+
 // TestCaptureBegunLate begins in mid-connection: what is re-assembled is what went
 // since, and no SYN is made up.
 func TestCaptureBegunLate(t *testing.T) {

@@ -81,6 +81,7 @@ and told at the end.`,
 	cmd.Flags().StringVarP(&path, "write", "w", "", "write to `FILE` instead of standard output")
 	cmd.Flags().IntSliceVarP(&ports, "port", "p", nil, "only connections to port `N` of the device; may be given several times")
 	cmd.Flags().BoolVar(&secrets, "with-secrets", false, "also what is said to lockdownd, which holds private keys; for root alone")
+	_ = cmd.RegisterFlagCompletionFunc("port", cobra.NoFileCompletions)
 	return cmd
 }
 
