@@ -26,6 +26,8 @@ func sample() *result.File {
 		}
 		f.Runs = append(f.Runs,
 			result.Run{Speed: "high", Measure: "stuckclient", Daemon: result.Ours, Round: round, Values: map[string][]float64{"loss": {1, 9, 2}}},
+			result.Run{Speed: "high", Measure: "flood", Daemon: result.C, Round: round, Values: map[string][]float64{"share/up": {70, 60, 80}}},
+			result.Run{Speed: "high", Measure: "flood", Daemon: result.Ours, Round: round, Values: map[string][]float64{"share/up": {98, 97, 99}}},
 			result.Run{Speed: "high", Measure: "idle", Daemon: result.Ours, Round: round, Values: map[string][]float64{"rss": {11}}},
 		)
 	}
@@ -47,10 +49,11 @@ func lineOf(t *testing.T, f *result.File, label string) line {
 func TestTable(t *testing.T) {
 	f := sample()
 	for label, want := range map[string]line{
-		"down, 1 session":            {c: "15.0 (10.0–20.0)", ours: "37.5 (25.0–50.0)", ratio: "2.50×", verdict: "ok", limit: "60.0 (40.0–80.0)", null: "60.0 (40.0–80.0)"},
-		"down, mean of":              {c: "15.0 (10.0–20.0)", ours: "6.00 (4.00–8.00)", ratio: "0.40×", verdict: "missed", limit: "–", null: "3.75 (2.50–5.00)"},
-		"loss beside a stuck client": {c: "–", ours: "2.00 (1.00–9.00)", verdict: "ok", limit: "–", null: "–"},
-		"peak RSS, idle":             {c: "–", ours: "11.0 (11.0–11.0)", verdict: "missed", limit: "–", null: "–"},
+		"down, 1 session":                       {c: "15.0 (10.0–20.0)", ours: "37.5 (25.0–50.0)", ratio: "2.50×", verdict: "ok", limit: "60.0 (40.0–80.0)", null: "60.0 (40.0–80.0)"},
+		"down, mean of":                         {c: "15.0 (10.0–20.0)", ours: "6.00 (4.00–8.00)", ratio: "0.40×", verdict: "missed", limit: "–", null: "3.75 (2.50–5.00)"},
+		"loss beside a stuck client":            {c: "–", ours: "2.00 (1.00–9.00)", verdict: "ok", limit: "–", null: "–"},
+		"of their fair share, 8 others get, up": {c: "70.0 (60.0–80.0)", ours: "98.0 (97.0–99.0)", ratio: "1.40×", verdict: "ok", limit: "–", null: "–"},
+		"peak RSS, idle":                        {c: "–", ours: "11.0 (11.0–11.0)", verdict: "missed", limit: "–", null: "–"},
 	} {
 		got := lineOf(t, f, label)
 		want.section, want.label, want.target, want.base = got.section, got.label, got.target, got.base
@@ -92,6 +95,7 @@ func TestJudge(t *testing.T) {
 	f := func(v float64) figure { return figureOf([]float64{v}, 0) }
 	more := row{more: true, ratio: 2, limit: "x"}
 	goal := row{ratio: 1, goal: 0.7}
+	least := row{more: true, least: 90, unit: "%"}
 	for _, tt := range []struct {
 		name         string
 		row          *row
@@ -107,6 +111,8 @@ func TestJudge(t *testing.T) {
 		{"at most", &goal, 1, 0, 0.9, "ok", true},
 		{"goal", &goal, 1, 0, 0.6, "ok, goal reached", true},
 		{"over", &goal, 1, 0, 1.1, "missed", true},
+		{"at least", &least, 90, 0, 0.5, "ok", true},
+		{"less", &least, 89, 0, 2, "missed", true},
 	} {
 		limit := f(tt.limit)
 		if tt.withoutLimit {

@@ -21,7 +21,8 @@ in every second round. Figures are medians with the smallest and the largest in 
 median of the rounds' ratios. A transfer moved %[2]d MiB in all, and every byte was compared on arrival. A run with a wrong byte, a
 failed request, or a violation of the protocol that the phone counted gives no figure. Down is from the phone, up to the phone, echo to
 the phone and back, counted once. Daemons ran without pairing (-p) and with their normal log. On super speed the bus has packets of
-1,024 bytes; the virtual controller is no faster for it.
+1,024 bytes; the virtual controller is no faster for it. A client that floods moves bytes as the eight others do, connects and
+leaves without pause, and asks for the devices without pause; a fair share is one ninth, by the bytes moved while all were at it.
 
 The limit is how fast the transfers through our daemon would have been if it had taken no processor time: what phone, client and
 the rest of the kernel used, spread over all processors. The null daemon is the project's USB pipe and the client's socket, with a

@@ -33,9 +33,9 @@ var measures = map[string][]string{
 	"throughput": {"down", "up", "echo"},
 	"latency":    {"connect", "busyconnect", "roundtrip"},
 	"memory":     {"idle", "sessions"},
-	"stuck":      {"stuckclient", "stuckphone"},
+	"isolation":  {"stuckclient", "stuckphone", "flood"},
 	"all": {"idle", "down", "up", "echo", "connect", "busyconnect", "roundtrip", "list", "sessions",
-		"stuckclient", "replug", "stuckphone", "farm", "allocations"},
+		"stuckclient", "flood", "replug", "stuckphone", "farm", "allocations"},
 }
 
 // atSuperSpeed are the measures of a whole run that are taken at super speed as well:
@@ -51,7 +51,7 @@ func expand(names string) ([]string, error) {
 			group, ok = []string{name}, true
 		}
 		if !ok {
-			return nil, fmt.Errorf("no measure %q; there are %s, and all, throughput, latency, memory, stuck for several",
+			return nil, fmt.Errorf("no measure %q; there are %s, and all, throughput, latency, memory, isolation for several",
 				name, strings.Join(measures["all"], ", "))
 		}
 		for _, m := range group {

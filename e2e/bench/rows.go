@@ -21,6 +21,7 @@ type row struct {
 	goal  float64 // a ratio beyond it that would be welcome
 	limit string  // key of the most that there can be; limitShare of it is enough
 	most  float64 // ours
+	least float64 // ours
 }
 
 // limitShare is how near to the limit is near enough.
@@ -85,6 +86,8 @@ func makeRows() []row {
 		row{section: "Requests and events", label: "start to serving, 32 phones", unit: "ms", keys: []string{"farm.serving"}},
 		row{section: "Beside what is stuck", label: "loss beside a stuck client", unit: "%", keys: []string{"stuckclient.loss"}, most: 5},
 		row{section: "Beside what is stuck", label: "loss beside a stuck phone", unit: "%", keys: []string{"stuckphone.loss"}, most: 5},
+		row{section: "Beside a client that floods", label: "of their fair share, 8 others get, down", unit: "%", keys: []string{"flood.share/down"}, more: true, least: 90},
+		row{section: "Beside a client that floods", label: "of their fair share, 8 others get, up", unit: "%", keys: []string{"flood.share/up"}, more: true, least: 90},
 		row{section: "Memory and rest", label: "peak RSS, idle", unit: "MB", keys: []string{"idle.rss"}, most: 10},
 		row{section: "Memory and rest", label: "peak RSS, 1,000 idle sessions", unit: "MB", keys: []string{"sessions.rss"}, most: 20},
 		row{section: "Memory and rest", label: "peak RSS, 64 busy sessions", unit: "MB",
@@ -118,6 +121,8 @@ func (r *row) target() string {
 		return "0"
 	case r.most > 0:
 		return fmt.Sprintf("≤ %g %s", r.most, r.unit)
+	case r.least > 0:
+		return fmt.Sprintf("≥ %g %s", r.least, r.unit)
 	}
 	return ""
 }
@@ -134,6 +139,9 @@ func (r *row) judge(ours, limit, ratio figure) string {
 	ok := true
 	if r.most > 0 {
 		ok = ours.median <= r.most
+	}
+	if r.least > 0 {
+		ok = ok && ours.median >= r.least
 	}
 	if r.ratio > 0 {
 		if !ratio.is() {

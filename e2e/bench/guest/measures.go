@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -35,6 +36,7 @@ var measures = []measure{
 	{"list", 1, false, (*run).lists},
 	{"sessions", 1, false, (*run).sessions},
 	{"stuckclient", 1, false, (*run).stuckClient},
+	{"flood", 1, false, (*run).flood},
 	{"replug", 1, false, (*run).replugs},
 	{"stuckphone", 2, false, (*run).stuckPhone},
 	{"farm", 32, false, (*run).farm},
@@ -333,11 +335,16 @@ func (r *run) replugs() error {
 	return nil
 }
 
+// enough is how often, in all rounds, what varies much is measured.
+const enough = 10
+
+// times is how often that is in each.
+func (r *run) times() int { return (enough + r.file.Options.Rounds - 1) / r.file.Options.Rounds }
+
 // pairs takes, in turn, the speed of eight sessions with and without something
 // stuck beside them, and notes by how many percent it was slower with it. stick
 // returns what ends it.
 func (r *run) pairs(stick func() (free func() error, err error)) error {
-	const enough = 10 // in all rounds
 	once := func() (float64, error) {
 		t, err := open(echo, same(r.d.ids[0], 8), r.bytes()/2/8)
 		if err != nil {
@@ -347,7 +354,7 @@ func (r *run) pairs(stick func() (free func() error, err error)) error {
 		took, err := t.run()
 		return float64(r.bytes()) / took.Seconds(), err
 	}
-	for i := range (enough + r.file.Options.Rounds - 1) / r.file.Options.Rounds {
+	for i := range r.times() {
 		var with, without float64
 		for turn := range 2 {
 			if (turn+i+r.round)%2 == 0 {
@@ -383,6 +390,64 @@ func (r *run) stuckClient() error {
 		}
 		return c.Close, full(c)
 	})
+}
+
+// flood moves the bytes over nine sessions, of which the last is that of a client that
+// floods the daemon. It notes what the eight others got while all were at it, in
+// percent of their fair share: eight ninths.
+func (r *run) flood() error {
+	const clients = 9
+	for _, way := range []direction{down, up} {
+		for range r.times() {
+			t, err := open(way, same(r.d.ids[0], clients), r.bytes()/clients)
+			if err != nil {
+				return err
+			}
+			stop := pester(r.d.ids[0])
+			_, err = t.run()
+			err = errors.Join(err, stop())
+			t.close()
+			if err != nil {
+				return err
+			}
+			r.note("share/"+string(way), 100*t.share(clients-1))
+		}
+	}
+	return nil
+}
+
+// pester connects and leaves, and asks for the devices, both without pause, until it is
+// stopped.
+func pester(device uint32) (stop func() error) {
+	var (
+		over atomic.Bool
+		wg   sync.WaitGroup
+		errs [2]error
+	)
+	for i, once := range []func() error{
+		func() error {
+			c, err := dial(device, virtualphone.EchoPort)
+			if err != nil {
+				return err
+			}
+			return c.Close()
+		},
+		func() error {
+			_, err := list()
+			return err
+		},
+	} {
+		wg.Go(func() {
+			for errs[i] == nil && !over.Load() {
+				errs[i] = once()
+			}
+		})
+	}
+	return func() error {
+		over.Store(true)
+		wg.Wait()
+		return errors.Join(errs[:]...)
+	}
 }
 
 // full waits until no more arrives at a socket that nobody reads.

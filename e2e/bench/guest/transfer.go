@@ -108,14 +108,37 @@ func (t *transfer) snapshot() []int64 {
 // unfairness is by how many percent the session that has got the most, or the
 // least, while all were at it differed from the mean; 100 if they never were.
 func (t *transfer) unfairness() float64 {
+	return unfairness(t.together())
+}
+
+// together is what each session moved while all were at it; nil if they never were.
+func (t *transfer) together() []int64 {
 	if t.first == nil {
-		return 100
+		return nil
 	}
 	got := make([]int64, len(t.first))
 	for i := range got {
 		got[i] = t.last[i] - t.first[i]
 	}
-	return unfairness(got)
+	return got
+}
+
+// share is how much of their fair share the first n sessions moved while all were at
+// it: 1 if it was as much for each of them as for the others, 0 if they never were.
+func (t *transfer) share(n int) float64 { return share(t.together(), n) }
+
+func share(got []int64, n int) float64 {
+	var first, all int64
+	for i, m := range got {
+		all += m
+		if i < n {
+			first += m
+		}
+	}
+	if all <= 0 {
+		return 0
+	}
+	return float64(first) / float64(all) * float64(len(got)) / float64(n)
 }
 
 func unfairness(got []int64) float64 {

@@ -73,3 +73,20 @@ func TestUnfairness(t *testing.T) {
 		t.Errorf("half away: %v", got)
 	}
 }
+
+func TestShare(t *testing.T) {
+	for _, tt := range []struct {
+		got  []int64
+		want float64
+	}{
+		{[]int64{100, 100, 100}, 1},
+		{[]int64{50, 50, 100}, 0.75},
+		{[]int64{0, 0, 100}, 0},
+		{nil, 0},
+		{[]int64{0, 0, 0}, 0},
+	} {
+		if got := share(tt.got, 2); got != tt.want {
+			t.Errorf("%v: got %v, want %v", tt.got, got, tt.want)
+		}
+	}
+}
