@@ -128,7 +128,7 @@ func (c *Cable) bulkIn(b []byte, p *pipe, ctx context.Context) (int, error) {
 	defer c.mu.Unlock()
 	for {
 		if p != nil && p.closed {
-			return 0, errPipeClosed
+			return 0, p.endLocked()
 		}
 		if c.unplugged {
 			return 0, ErrUnplugged
@@ -261,6 +261,31 @@ func (c *Cable) openConns() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.link.conns)
+}
+
+// Reset is a reset of the USB device, as a host's hub does it: the claim ends with
+// ErrUSBReset, connections with ErrHostGone, and the next host begins with VERSION.
+// It fails only with ErrUnplugged.
+func (c *Cable) Reset() error {
+	if f := c.phone.Faults(); f.UntilReset {
+		c.phone.SetFaults(Faults{})
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unplugged {
+		return ErrUnplugged
+	}
+	c.phone.stats.resets.Add(1)
+	if c.pipe != nil && !c.pipe.closed {
+		c.pipe.closed, c.pipe.reset = true, true
+	}
+	c.link.drop(ErrHostGone)
+	c.link.queue = nil
+	c.link.major, c.link.setup = 0, false
+	c.in, c.zlpDue = nil, false
+	c.out, c.outSkip = c.out[:0], false
+	c.wakeLocked()
+	return nil
 }
 
 // end is the unplug itself: every transfer and conn ends with ErrUnplugged.

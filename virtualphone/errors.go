@@ -6,6 +6,8 @@ import "errors"
 var (
 	// ErrUnplugged is given by every transfer and connection after an unplug.
 	ErrUnplugged = errors.New("phone is unplugged")
+	// ErrUSBReset is given by a Pipe after a reset of the USB device.
+	ErrUSBReset = errors.New("phone was reset over USB")
 	// ErrPlugged is given by Plug while a cable is in.
 	ErrPlugged = errors.New("phone is plugged already")
 	// ErrClosed is given by a Phone after Close.

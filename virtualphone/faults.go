@@ -6,6 +6,8 @@ type Faults struct {
 	SilentVersion bool // never answers VERSION
 	SilentSYN     bool // never answers SYN
 	StallIn       bool // nothing comes out of the IN endpoint
+	StallOut      bool // a Pipe's Write waits: nothing goes into the OUT endpoint
+	UntilReset    bool // all of them end with a USB reset
 	FragmentIn    int  // bytes: no IN transfer is longer, 0 = off; a multiple of the packet size
 	CoalesceIn    bool // IN transfers carry as many packets as fit
 	StalePackets  int  // made-up v2 TCP packets of an old session sent before the VERSION reply

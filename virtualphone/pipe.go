@@ -15,12 +15,13 @@ const pipeTransfer = 64 << 10
 type pipe struct {
 	c      *Cable
 	closed bool // guarded by c.mu
+	reset  bool // likewise: by a reset of the device
 }
 
 // Pipe claims the interface. Read gives what the phone sends, in order; Write
 // takes exactly one mux packet and ends it with a ZLP where it needs one. Close
 // unblocks both with net.ErrClosed and leaves the phone plugged; after an unplug
-// both give ErrUnplugged. A new claim closes the one before, and the rest of a
+// both give ErrUnplugged, after a reset of the device ErrUSBReset. A new claim closes the one before, and the rest of a
 // message that was cut half-way is dropped.
 func (c *Cable) Pipe() io.ReadWriteCloser {
 	p := &pipe{c: c}
@@ -55,9 +56,12 @@ func (p *pipe) Write(b []byte) (int, error) {
 	c := p.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for c.phone.faults.Load().StallOut && !p.closed && !c.unplugged {
+		c.inReady.Wait()
+	}
 	switch {
 	case p.closed:
-		return 0, errPipeClosed
+		return 0, p.endLocked()
 	case c.unplugged:
 		return 0, ErrUnplugged
 	case len(b) > maxMessage:
@@ -69,6 +73,13 @@ func (p *pipe) Write(b []byte) (int, error) {
 		c.messageLocked(b)
 	}
 	return len(b), nil
+}
+
+func (p *pipe) endLocked() error {
+	if p.reset {
+		return ErrUSBReset
+	}
+	return errPipeClosed
 }
 
 // Close implements io.Closer. It is idempotent.

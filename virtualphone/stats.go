@@ -22,6 +22,7 @@ type Stats struct {
 	Pairings             uint64 // hosts that were accepted
 	Sessions             uint64 // lockdown sessions started
 	Services             uint64 // lockdown services started
+	Resets               uint64 // of the USB device
 	Backup               service.BackupStats
 }
 
@@ -31,7 +32,7 @@ type counters struct {
 	payloadSent, payloadRead                 atomic.Uint64
 	connects, refused                        atomic.Uint64
 	dialogs, timeouts, denials, pairRequests atomic.Uint64
-	pairings, sessions, services             atomic.Uint64
+	pairings, sessions, services, resets     atomic.Uint64
 }
 
 // Stats returns the counters.
@@ -45,6 +46,7 @@ func (p *Phone) Stats() Stats {
 		Dialogs: c.dialogs.Load(), DialogTimeouts: c.timeouts.Load(), Denials: c.denials.Load(),
 		PairRequests: c.pairRequests.Load(), Pairings: c.pairings.Load(),
 		Sessions: c.sessions.Load(), Services: c.services.Load(),
+		Resets: c.resets.Load(),
 		Backup: p.backup.Stats(),
 	}
 	if cable := p.plugged(); cable != nil {

@@ -30,6 +30,7 @@ type Event struct {
 type request struct {
 	Watch bool   `json:"watch,omitempty"`
 	Claim string `json:"claim,omitempty"` // serial
+	Reset string `json:"reset,omitempty"` // serial; answered with a line, empty or an error
 	Plug  int    `json:"plug,omitempty"`
 }
 
@@ -124,9 +125,12 @@ func (b *Bus) serve(ctx context.Context, c net.Conn) {
 	if err := json.Unmarshal(line, &m); err != nil {
 		return
 	}
-	if m.Watch {
+	switch {
+	case m.Watch:
 		b.watch(ctx, c)
-	} else {
+	case m.Reset != "":
+		b.reset(c, m)
+	default:
 		b.claim(c, r, m)
 	}
 }
@@ -174,10 +178,11 @@ func (b *Bus) watch(ctx context.Context, c net.Conn) {
 
 // claim is a pipe until either side ends it.
 func (b *Bus) claim(c net.Conn, r *bufio.Reader, m request) {
-	pipe := b.open(m)
-	if pipe == nil {
+	cable := b.find(m.Claim, m.Plug)
+	if cable == nil {
 		return
 	}
+	pipe := cable.Pipe()
 	var in sync.WaitGroup
 	in.Go(func() {
 		defer c.Close() // the cable was pulled
@@ -205,12 +210,22 @@ func (b *Bus) claim(c net.Conn, r *bufio.Reader, m request) {
 	}
 }
 
-func (b *Bus) open(m request) io.ReadWriteCloser {
+// reset is a USB reset of one phone.
+func (b *Bus) reset(c net.Conn, m request) {
+	answer := "\n"
+	if cable := b.find(m.Reset, m.Plug); cable == nil || cable.Reset() != nil {
+		answer = virtualphone.ErrUnplugged.Error() + "\n"
+	}
+	_, _ = io.WriteString(c, answer)
+}
+
+// find is the cable of a plugged period, nil if that is over.
+func (b *Bus) find(serial string, plug int) *virtualphone.Cable {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, p := range b.plugged {
-		if p.Serial == m.Claim && p.Plug == m.Plug {
-			return p.cable.Pipe()
+		if p.Serial == serial && p.Plug == plug {
+			return p.cable
 		}
 	}
 	return nil

@@ -52,6 +52,25 @@ func Claim(ctx context.Context, path string, ev Event) (io.ReadWriteCloser, erro
 	return &pipe{c}, nil
 }
 
+// Reset resets the USB device that is the phone which ev says is plugged in. Its claim
+// ends.
+func Reset(ctx context.Context, path string, ev Event) error {
+	c, err := dial(ctx, path, request{Reset: ev.Serial, Plug: ev.Plug})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { c.Close() })()
+	answer, err := bufio.NewReader(c).ReadString('\n')
+	switch {
+	case err != nil:
+		return fmt.Errorf("virtual phones at %s: %w", path, err)
+	case answer != "\n":
+		return virtualphone.ErrUnplugged
+	}
+	return nil
+}
+
 func dial(ctx context.Context, path string, m request) (net.Conn, error) {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "unix", path)
