@@ -42,6 +42,10 @@ func ParseMode(s string) Mode {
 	return Mode(n)
 }
 
+// MaySwitch lets the phone at a port ("1-2") be asked for another mode again at its
+// next Open, however lately it was: somebody wants it so.
+func MaySwitch(port string) { switchings.forget(port) }
+
 // String names the mode, for logs.
 func (m Mode) String() string {
 	switch m {

@@ -39,6 +39,9 @@ var (
 	// ErrNotListed means that sysfs shows the device and libusb does not.
 	ErrNotListed = errors.New("libusb does not list the device")
 
+	// ErrReset means that the kernel could not reset the device.
+	ErrReset = errors.New("device cannot be reset")
+
 	// ErrHung means that the bring-up did not end in time: the phone, or the
 	// kernel on its behalf, does not answer.
 	ErrHung = errors.New("bring-up hangs")

@@ -159,6 +159,13 @@ func (p *Pipe) Stats() Stats {
 	return s
 }
 
+// Waiting reports whether packets are on their way to the phone. The mark stays the
+// same as long as the phone takes none and no more are submitted.
+func (p *Pipe) Waiting() (mark uint64, waiting bool) {
+	n := p.pending.Load()
+	return p.bytesOut.Load()<<16 + uint64(n), n > 0
+}
+
 // Err is why the pipe has ended, nil while it has not, net.ErrClosed after Close.
 func (p *Pipe) Err() error {
 	p.failMu.Lock()

@@ -186,12 +186,22 @@ func TestWriteBlocksOnlyWhenAllAreInFlight(t *testing.T) {
 		if wrote != 2 || p.Stats().Pending != 2 {
 			t.Fatalf("%d written, %d pending; want 2, 2", wrote, p.Stats().Pending)
 		}
+		stuck, waiting := p.Waiting()
+		if !waiting {
+			t.Error("nothing waits")
+		}
 		time.Sleep(3 * time.Second)
+		if mark, waiting := p.Waiting(); mark != stuck || !waiting {
+			t.Errorf("nothing was taken, but mark %d is now %d, waiting %v", stuck, mark, waiting)
+		}
 		if got := p.Stats().Blocked; got != 3*time.Second {
 			t.Errorf("Blocked = %v, want 3s", got)
 		}
 		k.finishOut()
 		synctest.Wait()
+		if mark, _ := p.Waiting(); mark == stuck {
+			t.Error("something was taken, but the mark is the same")
+		}
 		if wrote != 3 || p.Stats().Blocked != 0 {
 			t.Errorf("%d written, blocked %v; want 3, 0", wrote, p.Stats().Blocked)
 		}
@@ -200,6 +210,9 @@ func TestWriteBlocksOnlyWhenAllAreInFlight(t *testing.T) {
 		synctest.Wait()
 		if p.Stats().Pending != 0 {
 			t.Errorf("%d pending, want 0", p.Stats().Pending)
+		}
+		if _, waiting := p.Waiting(); waiting {
+			t.Error("something waits still")
 		}
 		p.Close()
 	})

@@ -53,6 +53,12 @@ func (s *switches) ask(at Address, now time.Time) verdict {
 	return tried
 }
 
+func (s *switches) forget(port string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.last, port)
+}
+
 func (s *switches) note(at Address, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

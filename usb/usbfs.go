@@ -79,6 +79,7 @@ const (
 	reqReapURBNDelay   = iocWrite | iocUSB | 13 | unsafe.Sizeof(uintptr(0))<<16
 	reqClaimInterface  = iocRead | iocUSB | 15 | sizeInt
 	reqReleaseIface    = iocRead | iocUSB | 16 | sizeInt
+	reqReset           = iocNone | iocUSB | 20
 	reqIoctl           = iocRead | iocWrite | iocUSB | 18 | unsafe.Sizeof(interfaceIoctl{})<<16
 	reqClearHalt       = iocRead | iocUSB | 21 | sizeInt
 	reqDisconnect      = iocNone | iocUSB | 22
