@@ -22,6 +22,9 @@ var (
 	// version request in time.
 	ErrNoVersion = errors.New("no answer to the version request")
 
+	// ErrStuck ends a session whose phone does not take what is sent to it.
+	ErrStuck = errors.New("the phone takes nothing")
+
 	// ErrDialTimeout is what Dial returns when the phone answers a SYN with
 	// silence.
 	ErrDialTimeout = errors.New("no answer to the connect request")

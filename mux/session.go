@@ -66,6 +66,10 @@ type Config struct {
 	// is slow but steady gets maxLingers times as long in all. Default 1 s.
 	Linger time.Duration
 
+	// Stuck is how long the phone may take nothing of a packet before the session
+	// ends with ErrStuck; noticed after twice that at the latest. 0: for ever.
+	Stuck time.Duration
+
 	// CloseTimeout bounds how long Close waits for the resets of open
 	// connections to leave. Default 100 ms.
 	CloseTimeout time.Duration
@@ -111,6 +115,7 @@ type Session struct {
 	in, out Observed // the reader's, the writer's; see Session.Observed
 
 	start time.Time    // of the clock of heard
+	stuck stuck
 	heard atomic.Int64 // when the last transfer came from the phone, since start; 0: none yet
 
 	// mu guards all below and each Conn's tcb, rings and queue links. Nothing
@@ -161,6 +166,7 @@ func Open(ctx context.Context, pipe Pipe, cfg Config) (*Session, error) {
 		conns:  make(map[uint16]*Conn),
 	}
 	s.lender, _ = pipe.(Lender)
+	s.watchWrites()
 	s.sending = true                        // writeLoop does
 	s.wg.Go(func() { s.end(s.readLoop()) }) // Close closes the pipe, then waits
 	s.wg.Go(func() { s.end(s.writeLoop()) })
@@ -256,6 +262,9 @@ func (s *Session) end(cause error) {
 	s.mu.Unlock()
 
 	close(s.done)
+	if s.stuck.timer != nil {
+		s.stuck.timer.Stop()
+	}
 	s.pipe.Close()
 	notifyAll(conns)
 }

@@ -42,6 +42,7 @@ func (s *Session) send() {
 		if n == 0 {
 			return
 		}
+		s.stuck.sent()
 		if setup {
 			close(s.active)
 		}
@@ -67,7 +68,10 @@ func (s *Session) writeLoop() error {
 			}
 		}
 		s.cfg.Tap.see(true, frame[:n])
-		if _, err := s.pipe.Write(frame[:n]); err != nil {
+		s.stuck.begin()
+		_, err := s.pipe.Write(frame[:n])
+		s.stuck.end()
+		if err != nil {
 			return fmt.Errorf("%w: write: %w", ErrDeviceGone, err)
 		}
 		if isSetup(frame[:n]) {

@@ -109,6 +109,12 @@ func (l *Lender) Write(b []byte) (int, error) {
 	}
 }
 
+// Waiting implements mux.Waiting.
+func (l *Lender) Waiting() (mark uint64, waiting bool) {
+	n := uint64(len(l.p.out))
+	return l.p.received.Load()<<8 + n, n > 0
+}
+
 func (l *Lender) ended() error {
 	select {
 	case <-l.p.closed:

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // ErrUnplugged is what a pipe returns after Phone.Unplug.
@@ -29,6 +30,7 @@ type Phone struct {
 	out, in      chan []byte
 	closed, gone chan struct{} // by the host, by Unplug
 	free         chan []byte   // memory of a Lender's transfers
+	received     atomic.Uint64 // of a Lender: packets
 	closeOnce    sync.Once
 	goneOnce     sync.Once
 }
@@ -56,6 +58,7 @@ func (p *Phone) taken(b []byte) []byte {
 	if p.free == nil {
 		return b
 	}
+	p.received.Add(1)
 	packet := append([]byte(nil), b...)
 	spoil(b)
 	p.free <- b[:cap(b)] // has room for all
