@@ -21,10 +21,11 @@ const (
 	SaveRecord               // write a pair record
 	DeleteRecord             // take a pair record out of use
 	Operate                  // what muxctl does beside showing: trust, untrust, restore
+	Mend                     // reset a device over USB, open it anew, switch its USB mode
 	verbs
 )
 
-var verbNames = [verbs]string{"list", "connect", "read-records", "save-records", "delete-records", "operate"}
+var verbNames = [verbs]string{"list", "connect", "read-records", "save-records", "delete-records", "operate", "mend"}
 
 // String is the verb's name in rules.
 func (v Verb) String() string { return verbNames[v] }
@@ -77,7 +78,7 @@ var Profiles = map[string][]Rule{
 	"strict": {
 		{Who: []string{"root", "daemon"}, May: []string{"everything"}},
 		{Who: []string{"session"}, May: []string{"list", "connect", "records"}},
-		{Who: []string{"group:" + Group}, May: []string{"list", "connect", "operate"}},
+		{Who: []string{"group:" + Group}, May: []string{"list", "connect", "operate", "mend"}},
 	},
 }
 

@@ -74,7 +74,7 @@ func TestIdentities(t *testing.T) {
 
 // TestProfiles holds the two profiles against everyone and everything.
 func TestProfiles(t *testing.T) {
-	const all = "list connect read-records save-records delete-records operate"
+	const all = "list connect read-records save-records delete-records operate mend"
 	const pairs = "list connect read-records save-records delete-records"
 	for profile, want := range map[string]map[*Peer]string{
 		"default": {&root: all, &anna: pairs, &www: "list connect", &nobody: "list connect", &remote: "list connect", &runner: "list connect"},

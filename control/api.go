@@ -101,6 +101,11 @@ type TrustRequest struct {
 	Touch bool `json:"touch,omitempty"`
 }
 
+// ModeRequest is the body of POST /v1/devices/{device}/mode.
+type ModeRequest struct {
+	Mode *int `json:"mode"` // 1 to 5; 0 keeps what there is
+}
+
 // UntrustResult is what became of the two halves of a pairing.
 type UntrustResult struct {
 	UDID    string `json:"udid"`

@@ -13,6 +13,13 @@ type Actions interface {
 	Trust(ctx context.Context, key string, req TrustRequest) error
 	// Untrust ends the pairing with a phone, which may be absent.
 	Untrust(ctx context.Context, udid string) (UntrustResult, error)
+	// Reset resets a device over USB, Reopen lets go of it and opens it anew. They
+	// return when that is done, or begun; that the device is back shows as events.
+	Reset(ctx context.Context, key string) error
+	Reopen(ctx context.Context, key string) error
+	// Mode sets the USB mode that a device is asked for until the daemon's end, 1 to
+	// 5, and opens it anew for that; 0 leaves it as it is from now on.
+	Mode(ctx context.Context, key string, mode int) error
 	// Records lists the pair records, by UDID.
 	Records(ctx context.Context) ([]Record, error)
 	// Restore makes an earlier version of a record the present one.

@@ -153,6 +153,29 @@ func (c *Client) AskAgain(ctx context.Context, ref string) (Device, error) {
 	return d, err
 }
 
+// Reset has the device that ref means reset over USB, and returns it as it is then:
+// that it is back shows as events.
+func (c *Client) Reset(ctx context.Context, ref string) (Device, error) {
+	var d Device
+	err := c.call(ctx, "POST", nil, &d, "devices", ref, "reset")
+	return d, err
+}
+
+// Reopen has the daemon let go of a device and open it anew.
+func (c *Client) Reopen(ctx context.Context, ref string) (Device, error) {
+	var d Device
+	err := c.call(ctx, "POST", nil, &d, "devices", ref, "reopen")
+	return d, err
+}
+
+// Mode sets the USB mode that a device is asked for until the daemon's end: 1 to 5,
+// or 0, which keeps what there is.
+func (c *Client) Mode(ctx context.Context, ref string, mode int) (Device, error) {
+	var d Device
+	err := c.call(ctx, "POST", ModeRequest{&mode}, &d, "devices", ref, "mode")
+	return d, err
+}
+
 // Untrust ends the pairing with a phone that is plugged in.
 func (c *Client) Untrust(ctx context.Context, ref string) (UntrustResult, error) {
 	var r UntrustResult

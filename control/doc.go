@@ -11,6 +11,9 @@
 //	POST /v1/devices/{device}/trust       202 Device           * TrustRequest
 //	POST /v1/devices/{device}/ask-again   202 Device           *
 //	POST /v1/devices/{device}/untrust     200 UntrustResult    *
+//	POST /v1/devices/{device}/reset       202 Device           *
+//	POST /v1/devices/{device}/reopen      202 Device           *
+//	POST /v1/devices/{device}/mode        202 Device           * ModeRequest
 //	GET  /v1/stats                        200 Stats
 //	GET  /v1/events                       200 a stream
 //	GET  /v1/records                      200 [Record]         *
@@ -27,7 +30,8 @@
 // a JSON object, or absent where all its fields may be; fields that are not known
 // are refused. There are no queries. 202 says that the phone is being asked: the
 // answer shows as events. An action ends with its client: one that hangs up
-// cancels it.
+// cancels it. Reset, reopen and mode concern that one device, also one that cannot be
+// talked to.
 //
 // Every answer of 400 or more has an Error as body, whose code is for programs
 // and whose message tells a person what to do.

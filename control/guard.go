@@ -37,11 +37,15 @@ func sees(r *http.Request) func(Device) bool {
 	return func(d Device) bool { return guest.May(access.List, d.named(), 0) == nil }
 }
 
-// operates returns why who asks may not act on a device, nil if he may; a zero
-// device is any.
+// operates returns why who asks may not act on a device, nil if he may.
 func (s *Server) operates(r *http.Request, d access.Device) *Error {
+	return s.allows(r, access.Operate, d)
+}
+
+// allows is operates for any verb; a zero device is any.
+func (s *Server) allows(r *http.Request, v access.Verb, d access.Device) *Error {
 	guest := guestOf(r.Context()).peer
-	err := guest.May(access.Operate, d, 0)
+	err := guest.May(v, d, 0)
 	if err == nil {
 		return nil
 	}

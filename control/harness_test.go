@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -95,6 +96,12 @@ func (a *fakeActions) Untrust(_ context.Context, udid string) (UntrustResult, er
 		err = errors.New("the phone is locked")
 	}
 	return UntrustResult{UDID: udid, Phone: true, Record: true}, err
+}
+
+func (a *fakeActions) Reset(_ context.Context, key string) error  { return a.call("reset", key) }
+func (a *fakeActions) Reopen(_ context.Context, key string) error { return a.call("reopen", key) }
+func (a *fakeActions) Mode(_ context.Context, key string, mode int) error {
+	return a.call("mode", key, strconv.Itoa(mode))
 }
 
 func (a *fakeActions) Records(context.Context) ([]Record, error) { return a.records, nil }

@@ -84,6 +84,15 @@ func (h *Hub) Devices() []Device {
 	return devicesOf(h.entries())
 }
 
+// at is the device with a key.
+func (h *Hub) at(key string) (d Device, known bool) {
+	h.mu.Lock()
+	d, known = h.devices[key]
+	h.mu.Unlock()
+	h.count(key, &d)
+	return d, known
+}
+
 // Subscribe returns all devices, as Devices does, and a subscription to what
 // changes from then on: the two have no gap and no overlap. The caller must
 // Close the subscription.

@@ -5,34 +5,39 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"gomuxd/access"
 )
 
 // route is one operation of the API.
 type route struct {
-	method   string
-	path     string // a segment in braces is a variable
-	operator bool   // for root, the daemon's user and the group only
-	status   int    // of success; 0: the handler writes the answer itself
-	handle   func(*Server, http.ResponseWriter, *http.Request) (any, error)
+	method string
+	path   string      // a segment in braces is a variable
+	verb   access.Verb // that who asks must be allowed; List: anyone
+	status int         // of success; 0: the handler writes the answer itself
+	handle func(*Server, http.ResponseWriter, *http.Request) (any, error)
 }
 
 var routes = []route{
-	{"GET", "/v1/devices", false, http.StatusOK, (*Server).getDevices},
-	{"GET", "/v1/devices/{device}", false, http.StatusOK, (*Server).getDevice},
-	{"POST", "/v1/devices/{device}/trust", true, http.StatusAccepted, (*Server).postTrust},
-	{"POST", "/v1/devices/{device}/ask-again", true, http.StatusAccepted, (*Server).postAskAgain},
-	{"POST", "/v1/devices/{device}/untrust", true, http.StatusOK, (*Server).postUntrust},
-	{"POST", "/v1/devices/{device}/capture", true, 0, (*Server).postCapture},
-	{"GET", "/v1/stats", false, http.StatusOK, (*Server).getStats},
-	{"GET", "/v1/events", false, 0, (*Server).getEvents},
-	{"GET", "/v1/records", true, http.StatusOK, (*Server).getRecords},
-	{"GET", "/v1/records/{udid}", true, http.StatusOK, (*Server).getRecord},
-	{"POST", "/v1/records/{udid}/untrust", true, http.StatusOK, (*Server).postRecordUntrust},
-	{"POST", "/v1/records/{udid}/restore", true, http.StatusNoContent, (*Server).postRestore},
-	{"POST", "/v1/untrust-all", true, http.StatusOK, (*Server).postUntrustAll},
-	{"GET", "/v1/daemon", false, http.StatusOK, (*Server).getDaemon},
-	{"GET", "/v1/doctor", false, http.StatusOK, (*Server).getDaemon},
-	{"GET", "/v1/openapi.json", false, 0, (*Server).getOpenAPI},
+	{"GET", "/v1/devices", access.List, http.StatusOK, (*Server).getDevices},
+	{"GET", "/v1/devices/{device}", access.List, http.StatusOK, (*Server).getDevice},
+	{"POST", "/v1/devices/{device}/trust", access.Operate, http.StatusAccepted, (*Server).postTrust},
+	{"POST", "/v1/devices/{device}/ask-again", access.Operate, http.StatusAccepted, (*Server).postAskAgain},
+	{"POST", "/v1/devices/{device}/untrust", access.Operate, http.StatusOK, (*Server).postUntrust},
+	{"POST", "/v1/devices/{device}/reset", access.Mend, http.StatusAccepted, (*Server).postReset},
+	{"POST", "/v1/devices/{device}/reopen", access.Mend, http.StatusAccepted, (*Server).postReopen},
+	{"POST", "/v1/devices/{device}/mode", access.Mend, http.StatusAccepted, (*Server).postMode},
+	{"POST", "/v1/devices/{device}/capture", access.Operate, 0, (*Server).postCapture},
+	{"GET", "/v1/stats", access.List, http.StatusOK, (*Server).getStats},
+	{"GET", "/v1/events", access.List, 0, (*Server).getEvents},
+	{"GET", "/v1/records", access.Operate, http.StatusOK, (*Server).getRecords},
+	{"GET", "/v1/records/{udid}", access.Operate, http.StatusOK, (*Server).getRecord},
+	{"POST", "/v1/records/{udid}/untrust", access.Operate, http.StatusOK, (*Server).postRecordUntrust},
+	{"POST", "/v1/records/{udid}/restore", access.Operate, http.StatusNoContent, (*Server).postRestore},
+	{"POST", "/v1/untrust-all", access.Operate, http.StatusOK, (*Server).postUntrustAll},
+	{"GET", "/v1/daemon", access.List, http.StatusOK, (*Server).getDaemon},
+	{"GET", "/v1/doctor", access.List, http.StatusOK, (*Server).getDaemon},
+	{"GET", "/v1/openapi.json", access.List, 0, (*Server).getOpenAPI},
 }
 
 // match finds the route of a request and sets its variables. Segments are

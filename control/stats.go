@@ -37,15 +37,17 @@ type Latency struct {
 // Recovery is one attempt to mend a device.
 type Recovery struct {
 	Time   time.Time `json:"time"`
-	Action string    `json:"action"` // "reopen" or "reset"
+	Action string    `json:"action"` // "reopen", "reset", or "leave"
 	Cause  string    `json:"cause"`  // "no-version-answer", "operator", ...
 	Reason string    `json:"reason"` // for a person
+	Next   string    `json:"next"`   // what the daemon does if that does not help, for a person; may be empty
 }
 
 // Values of Recovery.Action.
 const (
 	ActionReopen = "reopen"
 	ActionReset  = "reset"
+	ActionLeave  = "leave" // it is left alone from now on, which counts as no recovery
 )
 
 // Stats are the counters of all devices at one moment: what changes all the time,

@@ -114,7 +114,7 @@ type Session struct {
 
 	in, out Observed // the reader's, the writer's; see Session.Observed
 
-	start time.Time    // of the clock of heard
+	start time.Time // of the clock of heard
 	stuck stuck
 	heard atomic.Int64 // when the last transfer came from the phone, since start; 0: none yet
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -86,6 +87,7 @@ type actions struct {
 	watcher func(control.Packet)
 	trust   func(key string, req control.TrustRequest) error
 	untrust func(udid string) (control.UntrustResult, error)
+	mended  func(key string) error
 }
 
 func (a *actions) did(call string) {
@@ -108,6 +110,20 @@ func (a *actions) Untrust(_ context.Context, udid string) (control.UntrustResult
 		return a.untrust(udid)
 	}
 	return control.UntrustResult{UDID: udid, Record: true, Phone: true}, nil
+}
+
+func (a *actions) mend(call, key string) error {
+	a.did(call)
+	if a.mended != nil {
+		return a.mended(key)
+	}
+	return nil
+}
+
+func (a *actions) Reset(_ context.Context, key string) error  { return a.mend("reset "+key, key) }
+func (a *actions) Reopen(_ context.Context, key string) error { return a.mend("reopen "+key, key) }
+func (a *actions) Mode(_ context.Context, key string, mode int) error {
+	return a.mend(fmt.Sprint("mode ", key, " ", mode), key)
 }
 
 func (a *actions) Records(context.Context) ([]control.Record, error) {

@@ -88,6 +88,21 @@ func (l limited) Restore(ctx context.Context, ref, id string) error {
 	return err
 }
 
+func (l limited) Reset(ctx context.Context, ref string) (control.Device, error) {
+	d, err := within(ctx, l.act, func(ctx context.Context) (control.Device, error) { return l.api.Reset(ctx, ref) })
+	return inWords(d), err
+}
+
+func (l limited) Reopen(ctx context.Context, ref string) (control.Device, error) {
+	d, err := within(ctx, l.act, func(ctx context.Context) (control.Device, error) { return l.api.Reopen(ctx, ref) })
+	return inWords(d), err
+}
+
+func (l limited) Mode(ctx context.Context, ref string, mode int) (control.Device, error) {
+	d, err := within(ctx, l.act, func(ctx context.Context) (control.Device, error) { return l.api.Mode(ctx, ref, mode) })
+	return inWords(d), err
+}
+
 // limitedSocket is the same of a usbmuxd socket; Connect has a limit of its own.
 type limitedSocket struct {
 	usbmuxd

@@ -86,6 +86,9 @@ type api interface {
 	UntrustAll(context.Context) ([]control.UntrustResult, error)
 	Restore(ctx context.Context, ref, copyID string) error
 	Capture(ctx context.Context, ref string, req control.CaptureRequest, fn func(control.Captured) error) error
+	Reset(ctx context.Context, ref string) (control.Device, error)
+	Reopen(ctx context.Context, ref string) (control.Device, error)
+	Mode(ctx context.Context, ref string, mode int) (control.Device, error)
 }
 
 func newApp() *app {
@@ -221,8 +224,8 @@ ending it and pair records need root or membership of the group usbmux.`,
 	flags.BoolVar(&a.json, "json", false, "print JSON, for programs")
 	flags.BoolVar(&a.noColor, "no-color", false, "print without colour, as with NO_COLOR")
 	root.AddCommand(a.listCommand(), a.statusCommand(), a.trustCommand(), a.doctorCommand(), a.explainCommand(),
-		a.untrustCommand(), a.watchCommand(), a.serveCommand(), a.recordsCommand(), a.forwardCommand(), a.proxyCommand(), a.captureCommand(),
-		a.completionCommand())
+		a.untrustCommand(), a.watchCommand(), a.serveCommand(), a.recordsCommand(), a.resetCommand(), a.reopenCommand(), a.modeCommand(),
+		a.forwardCommand(), a.proxyCommand(), a.captureCommand(), a.completionCommand())
 	return root
 }
 

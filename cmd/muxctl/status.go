@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -125,8 +126,30 @@ func showStatus(w io.Writer, d control.Device, now time.Time, s style) {
 		facts = append(facts, fact{key: "Traffic", value: fmt.Sprintf("%s, %s from the device, %s to it",
 			plural(d.Sessions, "open connection"), bytesText(d.BytesIn), bytesText(d.BytesOut))})
 	}
+	if r := d.LastRecovery; r != nil {
+		facts = append(facts, fact{key: "Recovery", value: recoveryText(*r, d.Recoveries, now)})
+	}
 	facts = append(facts, fact{key: "Code", value: d.Cause}) // for muxctl explain, and for reports
 	showSheet(w, title(d), facts, s)
+}
+
+// recoveryText tells what was done last about a device that did not work.
+func recoveryText(r control.Recovery, count uint64, now time.Time) string {
+	what := map[string]string{
+		control.ActionReopen: "opened anew", control.ActionReset: "reset over USB", control.ActionLeave: "left alone",
+	}[r.Action]
+	when := ago(now.Sub(r.Time))
+	if rest, is := strings.CutPrefix(when, "for "); is {
+		when = rest + " ago"
+	}
+	text := fmt.Sprintf("%s %s: %s", cmp.Or(what, r.Action), when, r.Reason)
+	if count > 1 {
+		text += fmt.Sprintf("; %d recoveries since it was plugged in", count)
+	}
+	if r.Next != "" {
+		text += "; next: " + r.Next
+	}
+	return text
 }
 
 // systemName is what Apple calls the system of this class of device.

@@ -17,7 +17,7 @@ func (s *settings) accessPolicy() (*access.Policy, error) {
 		if _, err := strconv.ParseUint(group, 10, 32); err == nil {
 			who = "gid:" + group
 		}
-		rules = append(rules, access.Rule{Who: []string{who}, May: []string{access.Operate.String()}})
+		rules = append(rules, access.Rule{Who: []string{who}, May: []string{access.Operate.String(), access.Mend.String()}})
 	}
 	return access.NewPolicy(rules, s.Access.Profile)
 }

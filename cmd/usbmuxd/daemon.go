@@ -22,6 +22,7 @@ import (
 	"gomuxd/mux"
 	"gomuxd/pairrecord"
 	"gomuxd/socket"
+	"gomuxd/usb"
 )
 
 // unit is an opened device: its pipe, and what clients are told of it.
@@ -42,8 +43,12 @@ type muxd struct {
 
 	source func(ctx context.Context, events chan<- hotplug.Event) error
 	open   func(ctx context.Context, dev hotplug.Device) (unit, error)
-	tasks  []func(ctx context.Context) error // run beside, end with ctx
-	mux    mux.Config                        // of every phone's session, less the log
+	reset  func(ctx context.Context, dev hotplug.Device) error // over USB, that device alone
+	// maySwitch lets the phone at a port be asked for another USB mode at once; nil
+	// if there are none.
+	maySwitch func(port string)
+	tasks     []func(ctx context.Context) error // run beside, end with ctx
+	mux       mux.Config                        // of every phone's session, less the log
 
 	monitor    *hotplug.Monitor
 	supervisor *lockdown.Supervisor // nil: none
@@ -60,10 +65,11 @@ type muxd struct {
 	scanned  bool               // those that were there at the start are known; likewise
 	wish     exitWish           // likewise
 
-	mu    sync.Mutex             // guards views, met and taps
+	mu    sync.Mutex             // guards the next four
 	views map[string]*view       // by port path: what is plugged in
 	met   map[string]flow.Status // by UDID: as it was told last
 	taps  map[string]*mux.Tap    // by UDID: for captures
+	modes map[string]usb.Mode    // by plain UDID: that operators have set
 	wg    sync.WaitGroup         // the devices' goroutines
 
 	processors *processors // may be nil
@@ -80,6 +86,7 @@ func newDaemon(opts *options, s *settings, log *zap.Logger) *muxd {
 		views:    make(map[string]*view),
 		met:      make(map[string]flow.Status),
 		taps:     make(map[string]*mux.Tap),
+		modes:    make(map[string]usb.Mode),
 	}
 	d.settings.Store(s)
 	d.hub = control.NewHub(control.Config{

@@ -29,58 +29,88 @@ const unplugging = 500 * time.Millisecond
 
 // device is one plugged period of one phone.
 type device struct {
-	stop context.CancelFunc
-	done chan struct{} // closed when its goroutine has ended
+	stop   context.CancelFunc
+	done   chan struct{} // closed when its goroutine has ended
+	orders chan *order
+	serial string
+	view   *view
 
 	plugged bool // until it is removed; muxd.run's goroutine alone
-	view    *view
+
+	care    care      // its goroutine's alone, then its successor's
+	leaving time.Time // when it was reset or agreed to another mode, likewise
 }
 
 // startDevice drives a phone until ctx ends or stop is called. A device that was
 // at the same place before is waited for, since it may still hold the interface.
 func (d *muxd) startDevice(ctx context.Context, dev hotplug.Device, before *device) *device {
 	ctx, stop := context.WithCancel(ctx)
-	this := &device{stop: stop, done: make(chan struct{}), plugged: true}
+	this := &device{stop: stop, done: make(chan struct{}), orders: make(chan *order), serial: dev.Serial, plugged: true}
 	log := d.log.With(zap.String("port_path", dev.Port))
-	v := newView(d.hub, dev)
-	this.view = v
-	d.setView(dev.Port, v)
+	this.view = newView(d.hub, dev)
+	this.view.owner = this
+	d.setView(dev.Port, this.view)
 	d.wg.Go(func() {
 		defer close(this.done)
 		defer stop()
 		if before != nil {
 			<-before.done
+			this.succeed(before)
 		}
-		pause, told := firstRetry, ""
+		told := ""
 		for ctx.Err() == nil {
-			start := time.Now()
-			err := d.drive(ctx, log, dev, v)
-			v.ended()
-			if !rest(ctx, unplugging) {
+			asked, ok := d.attempt(ctx, log, dev, this, &told)
+			if !ok {
 				return
 			}
-			v.detached(err)
-			if dev.Kind == hotplug.NoMux && errors.Is(err, usb.ErrNoMux) {
-				log.Info("Apple device without a multiplexer, left alone", zap.Stringer("kind", dev.Kind))
-				return // should its descriptors change, it is plugged anew
+			if asked != nil {
+				d.obey(ctx, log, dev, this, asked)
 			}
-			if time.Since(start) > lastRetry {
-				pause = firstRetry // it had worked for a while
-			}
-			if !rest(ctx, pause-unplugging) {
-				return
-			}
-			level := zap.WarnLevel
-			if err.Error() == told {
-				level = zap.DebugLevel // once is enough
-			}
-			told = err.Error()
-			log.Log(level, "phone lost or not usable, trying again", zap.Error(err), zap.Duration("after", pause))
-			pause = min(2*pause, lastRetry)
 		}
 	})
 	return this
 }
+
+// attempt is one session with a phone, or one that does not come about, and what is
+// done about its end; told is the failure that was logged last. It returns an order
+// that has ended it, and false at the end of the plug.
+func (d *muxd) attempt(ctx context.Context, log *zap.Logger, dev hotplug.Device, this *device, told *string) (asked *order, ok bool) {
+	start, v := time.Now(), this.view
+	err := d.drive(ctx, log, dev, this)
+	v.ended()
+	if errors.As(err, &asked) {
+		return asked, true
+	}
+	if asked, ok = this.await(ctx, unplugging); asked != nil || !ok {
+		return asked, ok
+	}
+	v.detached(err)
+	switch {
+	case dev.Kind == hotplug.NoMux && errors.Is(err, usb.ErrNoMux):
+		log.Info("Apple device without a multiplexer, left alone", zap.Stringer("kind", dev.Kind))
+		return this.await(ctx, forever) // should its descriptors change, it is plugged anew
+	case errors.Is(err, usb.ErrModeSwitched):
+		this.leaving = time.Now()
+	}
+	t := troubleOf(err)
+	what := this.care.failed(t, time.Since(start), d.settings.Load().Recovery.Resets)
+	if asked, ok = this.await(ctx, what.after-unplugging); asked != nil || !ok {
+		return asked, ok
+	}
+	level := zap.WarnLevel
+	if err.Error() == *told {
+		level = zap.DebugLevel // once is enough
+	}
+	*told = err.Error()
+	log.Log(level, "phone lost or not usable, trying again", zap.Error(err), zap.Duration("after", what.after))
+	if what.action != "" {
+		_ = d.mend(ctx, log, dev, this, t, what) // is logged; what is left is to try again
+	}
+	return nil, true
+}
+
+// forever is longer than anything is plugged in.
+const forever = 1<<63 - 1
 
 // rest waits for d, and reports whether ctx has not ended meanwhile.
 func rest(ctx context.Context, d time.Duration) bool {
@@ -94,7 +124,8 @@ func rest(ctx context.Context, d time.Duration) bool {
 
 // drive opens a phone, shows it to the clients, and returns when its session
 // has ended or ctx has.
-func (d *muxd) drive(ctx context.Context, log *zap.Logger, dev hotplug.Device, v *view) error {
+func (d *muxd) drive(ctx context.Context, log *zap.Logger, dev hotplug.Device, this *device) error {
+	v, s := this.view, d.settings.Load()
 	u, err := d.open(ctx, dev)
 	if err != nil {
 		return err
@@ -104,13 +135,16 @@ func (d *muxd) drive(ctx context.Context, log *zap.Logger, dev hotplug.Device, v
 	cfg := d.mux
 	cfg.Log = log.Named("mux")
 	cfg.Tap = d.tap(u.info.UDID)
+	cfg.Stuck = s.Recovery.stuck()
 	session, err := mux.Open(ctx, u.pipe, cfg)
 	if err != nil {
 		return err
 	}
 	defer session.Close()
 
-	f := d.newFlow(log, u.info, session, v)
+	quiet := newSilence(s.Recovery.silent(), func() uint64 { return session.Stats().BytesIn })
+	defer quiet.stop()
+	f := d.newFlow(log, u.info, session, v, quiet)
 	id, err := d.registry.Attach(u.info, &dialer{session: session, flow: f})
 	if err != nil {
 		return err
@@ -132,11 +166,19 @@ func (d *muxd) drive(ctx context.Context, log *zap.Logger, dev hotplug.Device, v
 		log.Debug("session observed", zap.Any("wire", session.Observed()))
 	}()
 
-	select {
-	case <-session.Done():
-		return session.Err()
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	for {
+		select {
+		case <-session.Done():
+			return session.Err()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case o := <-this.orders:
+			return o
+		case <-quiet.timer.C:
+			if !this.care.left && quiet.complete() {
+				return errSilent
+			}
+		}
 	}
 }
 
@@ -144,7 +186,7 @@ func (d *muxd) drive(ctx context.Context, log *zap.Logger, dev hotplug.Device, v
 const productT2 = 0x8600
 
 // newFlow makes the flow that cares for a phone's trust.
-func (d *muxd) newFlow(log *zap.Logger, info socket.Info, session *mux.Session, v *view) *flow.Flow {
+func (d *muxd) newFlow(log *zap.Logger, info socket.Info, session *mux.Session, v *view, quiet *silence) *flow.Flow {
 	before := d.known(info.UDID)
 	return flow.New(flow.Config{
 		Log:  log.Named("trust"),
@@ -167,6 +209,7 @@ func (d *muxd) newFlow(log *zap.Logger, info socket.Info, session *mux.Session, 
 		Capacity:   before.Capacity,
 		Changed: func(s flow.Status) {
 			v.trust(s)
+			quiet.hear(s)
 			d.remember(info.UDID, s)
 		},
 		Paired: func() { d.registry.Paired(info.UDID) },

@@ -28,6 +28,13 @@ type script struct {
 	times    []time.Duration // of the attempts, since the start
 	start    time.Time
 	phone    *muxtest.Phone // of the last attempt
+	resets   []time.Duration
+	refused  error // of a reset
+}
+
+func (s *script) reset(context.Context, hotplug.Device) error {
+	s.resets = append(s.resets, time.Since(s.start))
+	return s.refused
 }
 
 func (s *script) open(context.Context, hotplug.Device) (unit, error) {
@@ -63,7 +70,7 @@ func rig(t *testing.T, attempts []error, f func(ctx context.Context, d *muxd, s 
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{attempts: attempts, start: time.Now()}
 		d := newDaemon(new(options), set("-p"), zap.NewNop())
-		d.open, d.records = s.open, records
+		d.open, d.reset, d.records = s.open, s.reset, records
 		ctx, stop := context.WithCancel(context.Background())
 		defer func() {
 			stop()

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.uber.org/zap/zapcore"
 
@@ -48,8 +49,11 @@ type settings struct {
 	Log         logSettings     `toml:"log"`
 	USB         usbSettings     `toml:"usb"`
 	Trust       trustSettings   `toml:"trust"`
-	Access      accessSettings  `toml:"access"`
-	TLS         tlsSettings     `toml:"tls"`
+
+	Recovery recoverySettings `toml:"recovery"`
+
+	Access accessSettings `toml:"access"`
+	TLS    tlsSettings    `toml:"tls"`
 
 	Sockets []socketSettings `toml:"socket"`
 
@@ -72,6 +76,16 @@ type usbSettings struct {
 	Allow   []string `toml:"allow"`
 	Deny    []string `toml:"deny"`
 }
+
+// recoverySettings are what is done about phones that are stuck.
+type recoverySettings struct {
+	Resets int `toml:"resets"` // in a row
+	Stuck  int `toml:"stuck"`  // seconds that a phone may take nothing, 0: for ever
+	Silent int `toml:"silent"` // seconds that lockdownd may be silent, 0: for ever
+}
+
+func (r *recoverySettings) stuck() time.Duration  { return time.Duration(r.Stuck) * time.Second }
+func (r *recoverySettings) silent() time.Duration { return time.Duration(r.Silent) * time.Second }
 
 type trustSettings struct {
 	Policy             string `toml:"policy"`
@@ -107,6 +121,7 @@ func defaults() settings {
 		Log:       logSettings{Level: zapcore.InfoLevel.String()},
 		USB:       usbSettings{Mode: int(usb.ModeInitial), Hotplug: true, Allow: []string{}, Deny: []string{}},
 		Trust:     trustSettings{Policy: string(trust.Auto)},
+		Recovery:  recoverySettings{Resets: 2, Stuck: 20, Silent: 120},
 		Access:    accessSettings{Profile: access.DefaultProfile},
 	}
 }
@@ -250,6 +265,9 @@ func (s *settings) validate() error {
 			check(checkPath(f.path), "trust", f.key)
 		}
 	}
+	check(checkRange(s.Recovery.Resets, 0, 10, "USB resets"), "recovery", "resets")
+	check(checkRange(s.Recovery.Stuck, 5, 3600, "seconds, or 0 for ever"), "recovery", "stuck")
+	check(checkRange(s.Recovery.Silent, 30, 86400, "seconds, or 0 for ever"), "recovery", "silent")
 	if _, ok := access.Profiles[s.Access.Profile]; !ok {
 		check(fmt.Errorf("wants %s, got %q", strings.Join(slices.Sorted(maps.Keys(access.Profiles)), " or "), s.Access.Profile), "access", "profile")
 	} else if _, err := s.accessPolicy(); err != nil {
@@ -371,6 +389,13 @@ func checkLevel(level string) error {
 func checkMode(mode int) error {
 	if mode < int(usb.Keep) || mode > int(usb.ModeDirect) {
 		return fmt.Errorf("wants a mode from 1 to 5, or 0 to leave phones as they are, got %d", mode)
+	}
+	return nil
+}
+
+func checkRange(n, low, high int, what string) error {
+	if n != 0 && (n < low || n > high) {
+		return fmt.Errorf("wants %d to %d %s, got %d", low, high, what, n)
 	}
 	return nil
 }

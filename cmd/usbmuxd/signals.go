@@ -70,7 +70,7 @@ func (d *muxd) plugged() (n int) {
 
 // reloadable are the keys of the configuration file whose values may change
 // while the daemon runs.
-var reloadable = []string{"enable_exit", "log.level", "usb.mode", "usb.allow", "usb.deny", "trust.policy", "access.profile", "access.rule", "tls.certificate", "tls.key", "tls.clients", "device"}
+var reloadable = []string{"enable_exit", "log.level", "usb.mode", "usb.allow", "usb.deny", "trust.policy", "recovery.resets", "recovery.stuck", "recovery.silent", "access.profile", "access.rule", "tls.certificate", "tls.key", "tls.clients", "device"}
 
 // reload reads the configuration file again. What can change does, what cannot
 // is told. A file that makes no sense changes nothing.
@@ -90,7 +90,7 @@ func (d *muxd) reload() {
 	now.EnableExit, now.Log.Level = read.EnableExit, read.Log.Level
 	now.USB.Mode, now.USB.Allow, now.USB.Deny = read.USB.Mode, read.USB.Allow, read.USB.Deny
 	now.Trust.Policy, now.Device, now.Access = read.Trust.Policy, read.Device, read.Access
-	now.TLS = read.TLS
+	now.TLS, now.Recovery = read.TLS, read.Recovery
 	d.apply(&now)
 	d.log.Info("configuration read again", zap.String("changed", strings.Join(differences(*before, now), " ")))
 	for _, key := range differences(now, read) {

@@ -18,12 +18,15 @@ func (d *muxd) watchUSB() {
 	d.monitor = hotplug.New(hotplug.Config{Log: d.log.Named("hotplug"), Allow: allow, Deny: deny, Manual: !s.USB.Hotplug})
 	d.source = d.monitor.Run
 	memory := new(usb.Budget)
+	address := func(dev hotplug.Device) usb.Address {
+		return usb.Address{Bus: dev.Bus, Address: dev.Address, Node: dev.Node, SysPath: dev.Path, Port: dev.Port}
+	}
+	d.reset = func(ctx context.Context, dev hotplug.Device) error { return usb.Reset(ctx, address(dev)) }
+	d.maySwitch = usb.MaySwitch
 	d.open = func(ctx context.Context, dev hotplug.Device) (unit, error) {
-		phone, err := usb.Open(ctx, usb.Address{
-			Bus: dev.Bus, Address: dev.Address, Node: dev.Node, SysPath: dev.Path, Port: dev.Port,
-		}, usb.Config{
+		phone, err := usb.Open(ctx, address(dev), usb.Config{
 			Log:    log.With(zap.String("port_path", dev.Port)),
-			Mode:   d.settings.Load().mode(dev.Serial),
+			Mode:   d.mode(dev.Serial),
 			Memory: memory,
 		})
 		if err != nil {

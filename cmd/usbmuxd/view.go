@@ -16,8 +16,9 @@ import (
 // view is what operators see of one plugged device. It outlives failed attempts
 // to open the device and ends with the unplug.
 type view struct {
-	hub *control.Hub
-	key string
+	hub   *control.Hub
+	key   string
+	owner *device // that does something with the device; nil: nobody does
 
 	mu     sync.Mutex // guards device and gone; held while the hub is told
 	device control.Device
@@ -28,6 +29,8 @@ type view struct {
 	session *mux.Session
 	clients func() int
 	past    mux.Stats // of sessions that have ended
+	mended  uint64
+	last    *control.Recovery
 }
 
 // newView shows a device that has just been plugged in.
@@ -146,13 +149,19 @@ const (
 	causeClaimed    = "claimed"
 	causeVersion    = "no-version-answer"
 	causeUSB        = "usb-error"
+	causeStuck      = "takes-nothing"
 )
 
 // belowMux is the state of a device that cannot be used for err.
 func belowMux(err error) (trust.State, string) {
+	var asked *order
 	switch {
-	case errors.Is(err, usb.ErrModeSwitched):
+	case errors.Is(err, usb.ErrModeSwitched), errors.As(err, &asked):
 		return trust.Connecting, ""
+	case errors.Is(err, errSilent):
+		return trust.NotAnswering, trust.CauseSilent
+	case errors.Is(err, mux.ErrStuck):
+		return trust.NoMux, causeStuck
 	case errors.Is(err, usb.ErrPermission):
 		return trust.NoMux, causePermission
 	case errors.Is(err, usb.ErrBusy), errors.Is(err, usb.ErrClaimLost):

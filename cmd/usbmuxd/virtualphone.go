@@ -49,7 +49,7 @@ func (o *phoneOptions) validate() error {
 func (o *phoneOptions) plug(d *muxd) error {
 	if o.bus != "" {
 		r := &remoteBus{path: o.bus, plugged: make(map[string]bus.Event)}
-		d.source, d.open = r.run, r.open
+		d.source, d.open, d.reset, d.maySwitch = r.run, r.open, r.reset, nil
 		return nil
 	}
 	if o.count == 0 {
@@ -73,7 +73,7 @@ func (o *phoneOptions) plug(d *muxd) error {
 		}
 		phones.add(phone)
 	}
-	d.source, d.open = phones.run, phones.open
+	d.source, d.open, d.reset, d.maySwitch = phones.run, phones.open, phones.reset, nil
 	if o.control != "" {
 		l, err := socket.Listen(o.control, 0o600)
 		if err != nil {
@@ -193,6 +193,17 @@ func (b *virtualBus) open(_ context.Context, dev hotplug.Device) (unit, error) {
 	return unit{pipe: cable.Pipe(), info: virtualInfo(dev, cable.Phone().UDID())}, nil
 }
 
+// reset resets one of them as a hub does.
+func (b *virtualBus) reset(_ context.Context, dev hotplug.Device) error {
+	b.mu.Lock()
+	cable := b.cables[dev.Path]
+	b.mu.Unlock()
+	if cable == nil {
+		return virtualphone.ErrUnplugged
+	}
+	return cable.Reset()
+}
+
 // virtualInfo is what clients are told of a phone.
 func virtualInfo(dev hotplug.Device, udid string) socket.Info {
 	return socket.Info{
@@ -248,4 +259,12 @@ func (b *remoteBus) open(ctx context.Context, dev hotplug.Device) (unit, error) 
 		return unit{}, err
 	}
 	return unit{pipe: pipe, info: virtualInfo(dev, plug.UDID)}, nil
+}
+
+// reset resets one of them as a hub does.
+func (b *remoteBus) reset(ctx context.Context, dev hotplug.Device) error {
+	b.mu.Lock()
+	plug := b.plugged[dev.Path]
+	b.mu.Unlock()
+	return bus.Reset(ctx, b.path, plug)
 }

@@ -20,6 +20,9 @@ func noMux(v voice) (reason, next string) {
 	case causeVersion:
 		return v.say("The device is connected, but its USB side does not answer."),
 			v.say("Pull the cable out, wait five seconds and plug it in again. If it stays silent, restart the device.")
+	case causeStuck:
+		return v.say("The device is connected, but takes nothing that is sent to it."),
+			v.say("Wait a minute: the daemon opens it anew and resets it. If it stays so, pull the cable out and plug it in again.")
 	case causeUSB:
 		return v.say("The USB connection to the device failed."),
 			v.say("Pull the cable out and plug it in again, into a port of the computer itself. If it fails again, try another cable.")

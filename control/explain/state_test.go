@@ -19,7 +19,7 @@ func causes() []string {
 		"", trust.CauseSilent, trust.CauseGarbage, trust.CauseRefused, trust.CauseBroken, trust.CauseTLS, trust.CauseDeviceKey,
 		trust.CauseIncomplete, trust.CauseUnreadable, trust.CauseDisk, trust.CauseNoRecord, trust.CauseUnused, trust.CauseBUID,
 		trust.CausePolicyAsk, trust.CausePolicyNever, trust.CauseUnpairedHere, trust.CauseTimedOut, trust.CauseLockedAway,
-		causePermission, causeClaimed, causeUSB, causeVersion, "MCChallengeFailed", strings.Repeat("\x1b[31mDärf ", 99),
+		causePermission, causeClaimed, causeUSB, causeVersion, causeStuck, "MCChallengeFailed", strings.Repeat("\x1b[31mDärf ", 99),
 	}
 	for _, n := range errorNames {
 		all = append(all, string(n))

@@ -24,6 +24,7 @@ const (
 	causeClaimed    = "claimed"
 	causeUSB        = "usb-error"
 	causeVersion    = "no-version-answer"
+	causeStuck      = "takes-nothing"
 )
 
 // voice speaks about one device.
