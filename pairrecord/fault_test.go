@@ -241,6 +241,9 @@ func TestFaults(t *testing.T) {
 				{"read-only", fault{err: syscall.EROFS}},
 				{"I/O error", fault{err: syscall.EIO}},
 				{"I/O error, half written", fault{err: syscall.EIO, short: true}},
+				{"no descriptors", fault{err: syscall.EMFILE}},
+				{"no descriptors in the system", fault{err: syscall.ENFILE}},
+				{"no memory", fault{err: syscall.ENOMEM}},
 				{"crash", fault{}},
 				{"crash, half written", fault{short: true}},
 			} {
