@@ -126,6 +126,13 @@ func TestForward(t *testing.T) {
 		got, err := through("tcp", echo, []byte("x"))
 		return err == nil && string(got) == "x"
 	})
+	if err := errors.Join(r.Shutdown(), r.Launch()); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the daemon is back, with the phone", func() bool {
+		got, err := through("tcp", echo, []byte("x"))
+		return err == nil && string(got) == "x"
+	})
 	stop()
 	if _, err := net.Dial("tcp", echo); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("after the end: %v; want a refusal", err)

@@ -36,6 +36,23 @@ func BenchmarkSegment(b *testing.B) {
 	}
 }
 
+// BenchmarkTap is what a tap adds to a packet: off, while nobody watches, and on.
+func BenchmarkTap(b *testing.B) {
+	packet := make([]byte, maxFrameOut)
+	for name, watch := range map[string]bool{"off": false, "on": true} {
+		b.Run(name, func(b *testing.B) {
+			var tap Tap
+			if watch {
+				defer tap.Watch(func(Packet) {})()
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				tap.see(true, packet)
+			}
+		})
+	}
+}
+
 // still is a session whose loops the caller turns by hand.
 type still struct {
 	t     testing.TB

@@ -132,6 +132,17 @@ func TestCompletion(t *testing.T) {
 	if out := complete("status", ""); !strings.Contains(out, annaUDID) || !strings.Contains(out, "Anna’s iPhone\t") || strings.Contains(out, "\x1b") {
 		t.Errorf("completion of devices: %q", out)
 	}
+	for _, command := range []string{"forward", "proxy", "capture"} {
+		if out := complete(command, ""); !strings.Contains(out, annaUDID) {
+			t.Errorf("completion of %s: %q", command, out)
+		}
+	}
+	const files, noFiles = ":0\n", ":4\n" // directives to the shell
+	for args, want := range map[string]string{"proxy 7 -- ./": files, "forward " + annaUDID + " :": noFiles, "capture -w ./": files, "capture --port ": noFiles} {
+		if out := complete(strings.Split(args, " ")...); !strings.HasSuffix(out, want) {
+			t.Errorf("completion of %q: %q; want %q", args, out, want)
+		}
+	}
 	if out := complete("records", "restore", annaUDID, ""); !strings.Contains(out, "20261120T101500Z") {
 		t.Errorf("completion of copies: %q", out)
 	}

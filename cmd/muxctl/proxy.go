@@ -43,8 +43,8 @@ be run.`,
 		Example: `  muxctl proxy 22 -- sh -c 'ssh -p $MUXCTL_PORT mobile@$MUXCTL_HOST'
   muxctl proxy 00008110-001C 80 8100 -- ./test.sh`,
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
-			if cmd.ArgsLenAtDash() >= 0 {
-				return nil, cobra.ShellCompDirectiveDefault
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveDefault // perhaps of the command
 			}
 			return a.completeDevices(cmd, args, word)
 		},
