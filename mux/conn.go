@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// sendRing is how many bytes of a connection wait for the phone at most: two packets'
+// sendRing is how many bytes of a connection wait for the phone at most: one packet's
 // worth.
-const sendRing = 2 * MaxPayload
+const sendRing = MaxPayload
 
 var (
 	sendRings    = newRingPool(sendRing)
