@@ -221,10 +221,17 @@ func (f *forwarder) run(ctx context.Context) {
 	for _, d := range f.doors {
 		f.wg.Go(func() { f.accept(ctx, d) })
 	}
-	if f.a.isTerminal(f.a.stderr) && !f.quiet && !f.a.json {
+	shows := f.a.isTerminal(f.a.stderr) && !f.quiet && !f.a.json
+	if shows {
 		f.wg.Go(func() { f.show(ctx) })
 	}
 	f.wg.Wait()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.repeated()
+	if shows {
+		f.print(fmt.Sprintf("%d connections, %s to %s, %s from it", f.ended.count, bytesText(uint64(f.ended.up)), title(f.phone), bytesText(uint64(f.ended.down))))
+	}
 }
 
 func (f *forwarder) close() {
@@ -254,13 +261,13 @@ func (f *forwarder) accept(ctx context.Context, d door) {
 func (f *forwarder) serve(ctx context.Context, local net.Conn, port uint16) {
 	phone, err := f.connect(ctx, port)
 	if err != nil {
+		if ctx.Err() == nil {
+			f.say(f.a.advice(err))
+		}
 		if t, ok := local.(*net.TCPConn); ok {
 			_ = t.SetLinger(0) // a reset: an end of data would look like an empty answer
 		}
 		local.Close()
-		if ctx.Err() == nil {
-			f.say(f.a.advice(err))
-		}
 		return
 	}
 	l := &link{local: local, phone: phone}
@@ -326,11 +333,6 @@ func (f *forwarder) show(ctx context.Context) {
 	for at := time.Now(); ; {
 		select {
 		case <-ctx.Done():
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			f.repeated()
-			t, _ := f.sum()
-			f.print(fmt.Sprintf("%d connections, %s to %s, %s from it", t.count, bytesText(uint64(t.up)), title(f.phone), bytesText(uint64(t.down))))
 			return
 		case now := <-tick.C:
 			f.mu.Lock()
