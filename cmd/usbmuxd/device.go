@@ -38,6 +38,8 @@ type device struct {
 	plugged bool // until it is removed; muxd.run's goroutine alone
 
 	care    care      // its goroutine's alone, then its successor's
+	told    string    // the failure that was logged last, likewise
+	times   int       // attempts that failed in a row, likewise
 	leaving time.Time // when it was reset or agreed to another mode, likewise
 }
 
@@ -57,9 +59,8 @@ func (d *muxd) startDevice(ctx context.Context, dev hotplug.Device, before *devi
 			<-before.done
 			this.succeed(before)
 		}
-		told := ""
 		for ctx.Err() == nil {
-			asked, ok := d.attempt(ctx, log, dev, this, &told)
+			asked, ok := d.attempt(ctx, log, dev, this)
 			if !ok {
 				return
 			}
@@ -72,9 +73,9 @@ func (d *muxd) startDevice(ctx context.Context, dev hotplug.Device, before *devi
 }
 
 // attempt is one session with a phone, or one that does not come about, and what is
-// done about its end; told is the failure that was logged last. It returns an order
-// that has ended it, and false at the end of the plug.
-func (d *muxd) attempt(ctx context.Context, log *zap.Logger, dev hotplug.Device, this *device, told *string) (asked *order, ok bool) {
+// done about its end. It returns an order that has ended it, and false at the end of
+// the plug.
+func (d *muxd) attempt(ctx context.Context, log *zap.Logger, dev hotplug.Device, this *device) (asked *order, ok bool) {
 	start, v := time.Now(), this.view
 	err := d.drive(ctx, log, dev, this)
 	v.ended()
@@ -98,10 +99,11 @@ func (d *muxd) attempt(ctx context.Context, log *zap.Logger, dev hotplug.Device,
 		return asked, ok
 	}
 	level := zap.WarnLevel
-	if err.Error() == *told {
+	if err.Error() == this.told {
 		level = zap.DebugLevel // once is enough
 	}
-	*told = err.Error()
+	this.told = err.Error()
+	this.times++
 	log.Log(level, "phone lost or not usable, trying again", zap.Error(err), zap.Duration("after", what.after))
 	if what.action != "" {
 		_ = d.mend(ctx, log, dev, this, t, what) // is logged; what is left is to try again
@@ -153,6 +155,10 @@ func (d *muxd) drive(ctx context.Context, log *zap.Logger, dev hotplug.Device, t
 	v.attached(id, u.info.UDID, u.info.Speed, session, f, func() int { return d.registry.Clients(id) })
 	v.setPolicy(d.settings.Load()) // it may be another than when the flow was made
 	log.Info("attached", zap.Int("mux_version", session.Version()), zap.Uint64("speed", u.info.Speed))
+	if this.times > 1 {
+		log.Info("phone works again", zap.Int("times", this.times))
+	}
+	this.times = 0
 	flowing, flowed := context.WithCancel(ctx)
 	var trusting sync.WaitGroup
 	trusting.Go(func() { f.Run(flowing) })

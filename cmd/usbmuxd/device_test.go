@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"gomuxd/control"
 	"gomuxd/hotplug"
@@ -30,6 +31,7 @@ type script struct {
 	phone    *muxtest.Phone // of the last attempt
 	resets   []time.Duration
 	refused  error // of a reset
+	logs     *observer.ObservedLogs
 }
 
 func (s *script) reset(context.Context, hotplug.Device) error {
@@ -69,7 +71,9 @@ func rig(t *testing.T, attempts []error, f func(ctx context.Context, d *muxd, s 
 	defer records.Close()
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{attempts: attempts, start: time.Now()}
-		d := newDaemon(new(options), set("-p"), zap.NewNop())
+		core, logs := observer.New(zap.DebugLevel)
+		s.logs = logs
+		d := newDaemon(new(options), set("-p"), zap.New(core))
 		d.open, d.reset, d.records = s.open, s.reset, records
 		ctx, stop := context.WithCancel(context.Background())
 		defer func() {

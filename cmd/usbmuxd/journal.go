@@ -29,7 +29,6 @@ func journalFields(e zapcore.Entry, fields []zapcore.Field) map[string]string {
 	}
 	all := map[string]string{
 		"SYSLOG_IDENTIFIER": "usbmuxd",
-		"USBMUXD_EVENT":     e.Message, // without the fields, for those who search
 	}
 	if e.LoggerName != "" {
 		all["USBMUXD_LOGGER"] = e.LoggerName

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/journal"
@@ -15,7 +16,8 @@ import (
 type logging struct {
 	*zap.Logger
 	level zap.AtomicLevel // may change while in use
-	file  *os.File        // nil for standard error and the system's log
+	names atomic.Pointer[func(udid string) string]
+	file  *os.File // nil for standard error and the system's log
 }
 
 // newLogging logs to the file that is set, else in the foreground to standard
@@ -41,8 +43,16 @@ func newLogging(s *settings, foreground bool) (*logging, error) {
 	default:
 		core = newSyslog(l.level)
 	}
-	l.Logger = zap.New(newSparse(core))
+	l.Logger = zap.New(newSparse(newTelling(core, l.nameOf)))
 	return l, nil
+}
+
+// nameOf is what a phone is called, "" if that is not known.
+func (l *logging) nameOf(udid string) string {
+	if names := l.names.Load(); names != nil {
+		return (*names)(udid)
+	}
+	return ""
 }
 
 // set changes the level to one of levels.

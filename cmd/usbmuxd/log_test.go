@@ -31,19 +31,19 @@ func TestLogLines(t *testing.T) {
 func TestJournalFields(t *testing.T) {
 	var got map[string]string
 	var text string
-	log := zap.New(newLineCore(zap.InfoLevel, func(e zapcore.Entry, line string, fields []zapcore.Field) {
+	log := zap.New(newTelling(newLineCore(zap.InfoLevel, func(e zapcore.Entry, line string, fields []zapcore.Field) {
 		got, text = journalFields(e, fields), line
-	})).Named("audit").With(zap.String("udid", "u1"))
+	}), func(string) string { return "Anna" })).Named("audit").With(zap.String("udid", "u1"))
 	log.Debug("not this")
 	log.Warn("refused", zap.Uint32("uid", 33), zap.Duration("after", time.Second), zap.String("odd key", "a\nb"))
 	want := map[string]string{
-		"SYSLOG_IDENTIFIER": "usbmuxd", "USBMUXD_EVENT": "refused", "USBMUXD_LOGGER": "audit",
+		"SYSLOG_IDENTIFIER": "usbmuxd", "USBMUXD_EVENT": "refused", "USBMUXD_PHONE": "Anna (u1)", "USBMUXD_NEXT": events["refused"].next, "USBMUXD_LOGGER": "audit",
 		"USBMUXD_UDID": "u1", "USBMUXD_UID": "33", "USBMUXD_AFTER": "1s", "USBMUXD_ODD_KEY": "a\nb",
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("want %v, got %v", want, got)
 	}
-	if want := `audit: refused {"udid": "u1", "uid": 33, "after": "1s", "odd key": "a\nb"}`; text != want {
+	if want := `audit: refused {"udid": "u1", "phone": "Anna (u1)", "uid": 33, "after": "1s", "odd key": "a\nb", "next": "` + events["refused"].next + `", "event": "refused"}`; text != want {
 		t.Errorf("want %s, got %s", want, text)
 	}
 }

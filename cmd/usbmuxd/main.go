@@ -108,6 +108,8 @@ func serve(opts *options, s *settings, parent *status) error {
 	defer log.Sync() // fails on a terminal, where nothing is buffered
 
 	d := newDaemon(opts, s, log.Logger)
+	names := func(udid string) string { return d.known(udid).Identity.DeviceName }
+	log.names.Store(&names)
 	d.signals, d.setLevel, d.processors = signals, log.set, newProcessors()
 	if parent != nil {
 		d.up = func() {
