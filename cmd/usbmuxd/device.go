@@ -114,16 +114,6 @@ func (d *muxd) attempt(ctx context.Context, log *zap.Logger, dev hotplug.Device,
 // forever is longer than anything is plugged in.
 const forever = 1<<63 - 1
 
-// rest waits for d, and reports whether ctx has not ended meanwhile.
-func rest(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
-}
-
 // drive opens a phone, shows it to the clients, and returns when its session
 // has ended or ctx has.
 func (d *muxd) drive(ctx context.Context, log *zap.Logger, dev hotplug.Device, this *device) error {

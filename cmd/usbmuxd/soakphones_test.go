@@ -44,7 +44,13 @@ func (s *soak) own(ctx context.Context, p *virtualphone.Phone, moody bool, rando
 }
 
 // pause waits, and reports whether ctx has not ended meanwhile.
-func pause(ctx context.Context, d time.Duration) bool { return rest(ctx, d) && ctx.Err() == nil }
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+	return ctx.Err() == nil
+}
 
 // troubles are what may befall a phone.
 var troubles = []func(ctx context.Context, p *virtualphone.Phone, random *rand.Rand){
