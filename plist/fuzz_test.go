@@ -70,6 +70,10 @@ func asXML(v any) (any, int) {
 		return v.Truncate(time.Second), 1
 	case UID:
 		return v, 3
+	case int64:
+		if v == 0 { // it was read as -0
+			return uint64(0), 1
+		}
 	case []any:
 		out, sum := make([]any, len(v)), 1
 		for i, e := range v {
