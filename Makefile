@@ -34,6 +34,7 @@ GOBENCH      ?= .
 DURATION     ?= 45m
 SVG          ?= $(DIST)/soak.svg
 REPLUGS      ?= 2000
+VULNDB       ?= https://vuln.go.dev
 PKG          ?= ./mux ./socket ./usb ./plist ./cmd/usbmuxd
 STATICCHECK  ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 NFPM         ?= $(GO) run -trimpath github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
@@ -177,6 +178,10 @@ soak:
 replugs:
 	GOMUXD_REPLUGS=$(REPLUGS) $(GO) test -tags virtualphone -count=1 -timeout 24h -v -run '^TestReplugs$$' ./cmd/usbmuxd
 
+## vuln: look up what the programs call in Go's database of vulnerabilities, VULNDB
+vuln:
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 -db $(VULNDB) ./cmd/...
+
 ## cover: write and sum up the coverage of all tests
 cover:
 	$(GO) test -coverprofile cover.out -coverpkg ./... ./... && $(GO) tool cover -func cover.out | tail -1
@@ -302,4 +307,4 @@ container-root: build
 clean:
 	rm -rf bin dist cover.out
 
-.PHONY: help hardware-check demo recording test e2e e2e-short vm-image build setup test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench bench-go fuzz soak replugs cover install uninstall deb rpm release release-check package-check container-root clean
+.PHONY: help hardware-check demo recording test e2e e2e-short vm-image build setup test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench bench-go fuzz soak replugs vuln cover install uninstall deb rpm release release-check package-check container-root clean
