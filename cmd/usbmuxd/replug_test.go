@@ -56,7 +56,7 @@ func TestReplugs(t *testing.T) {
 	s.settle()
 	r := &replugs{soak: s, turns: make([]atomic.Uint64, len(s.phones))}
 	hearing := r.hear()
-	r.play(times/20 + 10) // pools and caches fill
+	r.play(times/20 + 5) // pools and caches fill
 	s.settle()
 	base := s.rest(measure{goroutines: 1 << 30, descriptors: 1 << 30, heap: 1 << 60})
 	r.replugged, r.connects = atomic.Uint64{}, atomic.Uint64{}
