@@ -74,7 +74,7 @@ func (c Captured) append(b []byte) []byte {
 }
 
 // errCapture is wrapped if a stream is no capture.
-var errCapture = errors.New("not the stream of a capture")
+var errCapture = errors.New("not the stream of a capture: use a muxctl and a daemon of the same version")
 
 // readCaptured reads the next record into buf, of captureHeader+maxCaptured bytes,
 // which its Data is part of. At the end of the stream the error is io.EOF.
@@ -196,7 +196,7 @@ func (s *Server) postCapture(w http.ResponseWriter, r *http.Request) (any, error
 		return nil, err
 	}
 	if slices.Contains(req.Ports, 0) {
-		return nil, Errorf(CodeBadRequest, "there is no port 0: ports are from 1 to 65535")
+		return nil, Errorf(CodeBadRequest, "there is no port 0: give ports from 1 to 65535")
 	}
 	_, d, err := s.findPhone(r)
 	if err != nil {

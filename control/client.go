@@ -308,7 +308,7 @@ func endpoint(segments []string) (string, error) {
 	b.WriteString("http://usbmuxd/v1")
 	for _, s := range segments {
 		if s == "" {
-			return "", Errorf(CodeBadRequest, "an empty name names no device")
+			return "", Errorf(CodeBadRequest, "an empty name names no device: give a UDID, a name or a port")
 		}
 		b.WriteByte('/')
 		if strings.Trim(s, ".") == "" {
@@ -333,7 +333,7 @@ func callError(err error) error {
 		errors.As(err, &op) && op.Op == "dial":
 		return err
 	}
-	return fmt.Errorf("the daemon gave no answer, since it is stopping or serves too many clients: %w", err)
+	return fmt.Errorf("the daemon gave no answer, since it is stopping or serves too many clients: try again (%w)", err)
 }
 
 // answered returns the error that an answer is.

@@ -48,9 +48,9 @@ func (h *Hub) find(ref string, sees func(Device) bool) (key string, d Device, er
 		}
 	}
 	if len(list) == 0 {
-		return "", Device{}, Errorf(CodeNotFound, "there is no device %q: none is plugged in", ref)
+		return "", Device{}, Errorf(CodeNotFound, "there is no device %q: none is plugged in, so plug it in", ref)
 	}
-	return "", Device{}, Errorf(CodeNotFound, "there is no device %q; plugged in: %s", ref, enumerate(list))
+	return "", Device{}, Errorf(CodeNotFound, "there is no device %q: name one that is; plugged in: %s", ref, enumerate(list))
 }
 
 // findRecord returns the record that a person means by ref: a UDID, with or
@@ -69,7 +69,7 @@ func findRecord(records []Record, ref string) (Record, error) {
 	}
 	switch len(found) {
 	case 0:
-		return Record{}, Errorf(CodeNoRecord, "there is no pair record for %q", ref)
+		return Record{}, Errorf(CodeNoRecord, "there is no pair record for %q: \"muxctl records\" lists those that there are", ref)
 	case 1:
 		return found[0], nil
 	}

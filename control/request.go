@@ -43,7 +43,7 @@ func (s *Server) admitRequest(w http.ResponseWriter, r *http.Request) (*route, *
 		w.Header().Set("Connection", "close")
 		return nil, Errorf(CodeBusy, "too many connections to the control socket: try again in a moment")
 	case len(r.Header.Values("Origin")) > 0:
-		return nil, Errorf(CodeForbidden, "this is not for web pages: a request with an Origin header is refused")
+		return nil, Errorf(CodeForbidden, "a request with an Origin header is refused, since this is not for web pages: use \"muxctl serve\" for those")
 	}
 	t, allowed := match(r)
 	switch {
@@ -55,9 +55,9 @@ func (s *Server) admitRequest(w http.ResponseWriter, r *http.Request) (*route, *
 		e.Status = http.StatusMethodNotAllowed
 		return nil, e
 	case r.Method == http.MethodGet && r.ContentLength != 0:
-		return nil, Errorf(CodeBadRequest, "GET takes no body")
+		return nil, Errorf(CodeBadRequest, "GET takes no body: leave it out")
 	case r.URL.RawQuery != "":
-		return nil, Errorf(CodeBadRequest, "%s takes no query: %q", r.URL.Path, r.URL.RawQuery)
+		return nil, Errorf(CodeBadRequest, "%s takes no query: leave out %q", r.URL.Path, r.URL.RawQuery)
 	case t.verb != access.List:
 		if e := s.allows(r, t.verb, access.Device{}); e != nil {
 			return nil, e
@@ -73,7 +73,7 @@ func decode(w http.ResponseWriter, r *http.Request, v any) error {
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		e := Errorf(CodeBadRequest, "the body is longer than %d bytes", large.Limit)
+		e := Errorf(CodeBadRequest, "the body is longer than %d bytes: shorten it", large.Limit)
 		e.Status = http.StatusRequestEntityTooLarge
 		return e
 	case err != nil:
@@ -92,7 +92,7 @@ func decodeObject(b []byte, v any) error {
 		return nil
 	}
 	if text[0] != '{' {
-		return Errorf(CodeBadRequest, "the body must be a JSON object")
+		return Errorf(CodeBadRequest, "the body is no JSON object: write one, as openapi.json has it")
 	}
 	d := json.NewDecoder(strings.NewReader(text))
 	d.DisallowUnknownFields()
@@ -100,7 +100,7 @@ func decodeObject(b []byte, v any) error {
 		return Errorf(CodeBadRequest, "the body: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	if d.InputOffset() != int64(len(text)) {
-		return Errorf(CodeBadRequest, "something follows the body's JSON object")
+		return Errorf(CodeBadRequest, "something follows the body's JSON object: leave it out")
 	}
 	return nil
 }

@@ -213,9 +213,9 @@ func find(devices []control.Device, ref string) (control.Device, error) {
 		}
 	}
 	if len(devices) == 0 {
-		return control.Device{}, control.Errorf(control.CodeNotFound, "there is no device %q: none is plugged in", ref)
+		return control.Device{}, control.Errorf(control.CodeNotFound, "there is no device %q: none is plugged in, so plug it in", ref)
 	}
-	return control.Device{}, control.Errorf(control.CodeNotFound, "there is no device %q; plugged in: %s", ref, enumerate(devices))
+	return control.Device{}, control.Errorf(control.CodeNotFound, "there is no device %q: name one that is; plugged in: %s", ref, enumerate(devices))
 }
 
 // only returns the device that a command without an argument means.

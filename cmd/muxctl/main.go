@@ -150,7 +150,7 @@ func readPassword(prompt string) (string, error) {
 	b, err := term.ReadPassword(int(tty.Fd()))
 	fmt.Fprintln(tty)
 	if err != nil {
-		return "", fmt.Errorf("read the passphrase: %w", err)
+		return "", fmt.Errorf("read the passphrase: %w; give --passphrase-file FILE instead", err)
 	}
 	return string(b), nil
 }
@@ -210,7 +210,7 @@ ending it and pair records need root or membership of the group usbmux.`,
 		Args:              cobra.NoArgs,
 		PersistentPreRun:  func(*cobra.Command, []string) { a.started = true },
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return &usageError{errors.New("no command given")}
+			return &usageError{errors.New("no command given: \"muxctl list\" is one to try")}
 		},
 	}
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { a.help(cmd) })

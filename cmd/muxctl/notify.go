@@ -296,7 +296,7 @@ func sessionBus(ctx context.Context, renewed chan<- struct{}) (bus, error) {
 	} {
 		if err := conn.AddMatchSignalContext(ctx, o...); err != nil {
 			d.close()
-			return nil, fmt.Errorf("listen on the session bus: %w", err)
+			return nil, fmt.Errorf("listen on the session bus: %w; run this in a desktop session", err)
 		}
 	}
 	return d, nil

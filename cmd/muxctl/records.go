@@ -221,7 +221,7 @@ func canonicalUDID(s string) string {
 
 func readError(udid string, err error) error {
 	if errors.Is(err, os.ErrNotExist) {
-		return control.Errorf(control.CodeNoRecord, "there is no pair record of %s", udid)
+		return control.Errorf(control.CodeNoRecord, "there is no pair record of %s: \"muxctl trust\" asks for one", udid)
 	}
 	return err
 }
@@ -299,7 +299,7 @@ A device that has forgotten this computer does not know an earlier record either
 			case len(r.Copies) == 1:
 				id = r.Copies[0].ID
 			case len(r.Copies) == 0:
-				return codef(exitNoSuch, "there is no earlier version of the pair record of %s", r.UDID)
+				return codef(exitNoSuch, "there is no earlier version of the pair record of %s: \"muxctl trust\" asks for a new one", r.UDID)
 			default:
 				return usagef("say which version; %s", copies(r))
 			}
@@ -349,10 +349,10 @@ func (f recordFacts) Format(s fmt.State, _ rune) { fmt.Fprintf(s, "pair record o
 func readFacts(data []byte) (recordFacts, error) {
 	var f recordFacts
 	if err := plist.Unmarshal(data, &f); err != nil {
-		return recordFacts{}, fmt.Errorf("no pair record: %w", err)
+		return recordFacts{}, fmt.Errorf("no pair record: %w: give a file that \"muxctl records export\" has written", err)
 	}
 	if f.HostID == "" {
-		return recordFacts{}, errors.New("no pair record: it has no HostID")
+		return recordFacts{}, errors.New("no pair record, as it has no HostID: give a file that \"muxctl records export\" has written")
 	}
 	return f, nil
 }

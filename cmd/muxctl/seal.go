@@ -83,13 +83,13 @@ func unseal(sealed []byte, identities ...age.Identity) (export, error) {
 	if err != nil {
 		var wrong *age.NoIdentityMatchError
 		if errors.As(err, &wrong) {
-			return export{}, errors.New("the file is sealed for another key or passphrase")
+			return export{}, errors.New("the file is sealed for another key or passphrase: give that one")
 		}
 		return export{}, fmt.Errorf("unseal: %w", err)
 	}
 	data, err := io.ReadAll(io.LimitReader(r, maxExport+1))
 	if err != nil {
-		return export{}, fmt.Errorf("unseal: the file is damaged: %w", err)
+		return export{}, fmt.Errorf("unseal: the file is damaged: %w; export the records again", err)
 	}
 	return decodeExport(data)
 }
@@ -97,7 +97,7 @@ func unseal(sealed []byte, identities ...age.Identity) (export, error) {
 // decodeExport decodes and checks what was in a sealed file.
 func decodeExport(data []byte) (export, error) {
 	if len(data) > maxExport {
-		return export{}, fmt.Errorf("the file holds more than %s", bytesText(maxExport))
+		return export{}, fmt.Errorf("the file holds more than %s: export fewer records at once", bytesText(maxExport))
 	}
 	var e export
 	if err := json.Unmarshal(data, &e); err != nil || e.Format != exportFormat {
@@ -105,21 +105,21 @@ func decodeExport(data []byte) (export, error) {
 	}
 	switch {
 	case e.Version != exportVersion:
-		return export{}, fmt.Errorf("the file is of version %d, this muxctl knows version %d", e.Version, exportVersion)
+		return export{}, fmt.Errorf("the file is of version %d, this muxctl knows version %d: update it", e.Version, exportVersion)
 	case len(e.Records) == 0:
-		return export{}, errors.New("the file holds no pair record")
+		return export{}, errors.New("the file holds no pair record: give one that \"muxctl records export\" has written")
 	case len(e.Records) > maxRecords:
-		return export{}, fmt.Errorf("the file holds more than %d pair records", maxRecords)
+		return export{}, fmt.Errorf("the file holds more than %d pair records: export fewer at once", maxRecords)
 	}
 	seen := make(map[string]bool)
 	for _, r := range e.Records {
 		switch plain := plainUDID(r.UDID); {
 		case !looksLikeUDID(r.UDID):
-			return export{}, fmt.Errorf("the file holds a record of %.64q, which is no UDID", r.UDID)
+			return export{}, fmt.Errorf("the file holds a record of %.64q, which is no UDID: export it again", r.UDID)
 		case seen[plain]:
-			return export{}, fmt.Errorf("the file holds two records of %s", r.UDID)
+			return export{}, fmt.Errorf("the file holds two records of %s: export them again", r.UDID)
 		case len(r.Record) > maxRecord:
-			return export{}, fmt.Errorf("the record of %s has %d bytes, the most is %d", r.UDID, len(r.Record), maxRecord)
+			return export{}, fmt.Errorf("the record of %s has %d bytes, the most is %d: export it again", r.UDID, len(r.Record), maxRecord)
 		default:
 			seen[plain] = true
 		}
@@ -141,11 +141,11 @@ func (f recordFacts) check() error {
 		{"HostPrivateKey", f.HostPrivateKey}, {"RootCertificate", f.RootCertificate},
 	} {
 		if block, _ := pem.Decode(part.data); block == nil {
-			return fmt.Errorf("its %s is missing or damaged", part.name)
+			return fmt.Errorf("its %s is missing or damaged: export it again, or use \"muxctl trust\"", part.name)
 		}
 	}
 	if _, err := tls.X509KeyPair(f.HostCertificate, f.HostPrivateKey); err != nil {
-		return errors.New("its key and certificate do not belong together")
+		return errors.New("its key and certificate do not belong together: export it again, or use \"muxctl trust\"")
 	}
 	return nil
 }
@@ -210,7 +210,7 @@ func (a *app) openers(k keys, sealed []byte) ([]age.Identity, error) {
 		}
 		parsed, err := age.ParseIdentities(bytes.NewReader(b))
 		if err != nil {
-			return nil, fmt.Errorf("%s holds no age secret key", name)
+			return nil, fmt.Errorf("%s holds no age secret key: give what age-keygen has written", name)
 		}
 		all = append(all, parsed...)
 	}
@@ -235,7 +235,7 @@ func (a *app) passphrase(file string, fresh bool) (string, error) {
 			return "", fmt.Errorf("read %s: %w", file, err)
 		}
 		if line = strings.TrimRight(line, "\r\n"); line == "" {
-			return "", fmt.Errorf("the first line of %s is empty: it should be the passphrase", file)
+			return "", fmt.Errorf("the first line of %s is empty: write the passphrase there", file)
 		}
 		return line, nil
 	}
@@ -244,7 +244,7 @@ func (a *app) passphrase(file string, fresh bool) (string, error) {
 		return "", err
 	}
 	if p == "" {
-		return "", errors.New("the passphrase is empty")
+		return "", errors.New("the passphrase is empty: type one")
 	}
 	if fresh {
 		again, err := a.readPassword("Again: ")
@@ -252,7 +252,7 @@ func (a *app) passphrase(file string, fresh bool) (string, error) {
 			return "", err
 		}
 		if again != p {
-			return "", errors.New("the passphrases differ")
+			return "", errors.New("the passphrases differ: try again")
 		}
 	}
 	return p, nil
@@ -270,7 +270,7 @@ func readBounded(name string, n int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(b)) > n {
-		return nil, fmt.Errorf("%s is larger than %s", name, bytesText(uint64(n)))
+		return nil, fmt.Errorf("%s is larger than %s: give what \"muxctl records export\" has written", name, bytesText(uint64(n)))
 	}
 	return b, nil
 }

@@ -173,7 +173,7 @@ func (a *app) readRecords(ctx context.Context, refs []string, all bool) (export,
 		e.Records = append(e.Records, exported{udid, data})
 	}
 	if len(e.Records) == 0 {
-		return export{}, codef(exitNoSuch, "there is no pair record to export")
+		return export{}, codef(exitNoSuch, "there is no pair record to export: \"muxctl trust\" asks for one")
 	}
 	return e, nil
 }
@@ -252,7 +252,7 @@ func choose(records []exported, refs []string) ([]exported, error) {
 	for _, ref := range refs {
 		d, err := find(devices, ref)
 		if err != nil {
-			return nil, codef(exitNoSuch, "the file holds no single record %q; it holds %s", ref, enumerate(devices))
+			return nil, codef(exitNoSuch, "the file holds no single record %q: name one of those it holds, %s", ref, enumerate(devices))
 		}
 		for _, r := range records {
 			if r.UDID == *d.UDID {
@@ -355,7 +355,7 @@ func (a *app) bringOne(ctx context.Context, s usbmuxd, r exported, own, theirs s
 		return imported{}, fmt.Errorf("read it back: %w", err)
 	}
 	if n, err := readFacts(now); err != nil || n.HostID != f.HostID || len(n.EscrowBag) != len(f.EscrowBag) {
-		return imported{}, errors.New("the daemon says that it has saved the record, but gives another one")
+		return imported{}, errors.New("the daemon says that it has saved the record, but gives another one: try again, as a client may have saved its own")
 	}
 	message := "saved"
 	if still != "" {

@@ -374,7 +374,7 @@ func (a *app) touch(ctx context.Context, c api, d control.Device) error {
 		return codef(exitRefused, "%s is not trusted (%s), so there is nothing to renew: %s", title(d), d.Trust, sentence(d))
 	}
 	if !keepsTrust(d) {
-		return codef(exitRefused, "%s keeps no pairing that could lapse", title(d))
+		return codef(exitRefused, "%s keeps no pairing that could lapse: leave it, it works as it is", title(d))
 	}
 	r, err := a.prove(ctx, c, d, control.TrustRequest{Touch: true})
 	if err != nil {

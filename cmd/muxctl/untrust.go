@@ -47,7 +47,7 @@ which it asks again for every computer.`,
 			}
 			name := a.nameOf(ctx, c, r.UDID)
 			if !yes && a.isTerminal(a.stdin) && !a.confirm(fmt.Sprintf("End the trust between %s and this computer?", name)) {
-				return codef(exitFailed, "nothing was changed")
+				return codef(exitFailed, "nothing was changed: answer y, or give --yes")
 			}
 			result, err := c.UntrustRecord(ctx, r.UDID)
 			if err != nil {
@@ -76,7 +76,7 @@ func (a *app) untrustAll(ctx context.Context, c api, yes bool) error {
 			return usagef("--all without a terminal to ask on needs --yes")
 		}
 		if !a.confirm(fmt.Sprintf("End the trust between %s and this computer?", plural(len(records), "device"))) {
-			return codef(exitFailed, "nothing was changed")
+			return codef(exitFailed, "nothing was changed: answer y, or give --yes")
 		}
 	}
 	results, err := c.UntrustAll(ctx)

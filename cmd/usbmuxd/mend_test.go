@@ -116,9 +116,9 @@ func wards(t *testing.T, story func(ctx context.Context, w *ward)) {
 	})
 }
 
-// take reads and verifies a stream, a piece a second, until it is over.
+// take reads and verifies a stream, piece by piece, until it is over.
 func take(c net.Conn, seed uint64, over <-chan struct{}) (n uint64, err error) {
-	const piece = 3000
+	const piece, pace = 3000, 3 * time.Second
 	var ask [16]byte
 	binary.BigEndian.PutUint64(ask[:], 1<<40)
 	binary.BigEndian.PutUint64(ask[8:], seed)
@@ -137,7 +137,7 @@ func take(c net.Conn, seed uint64, over <-chan struct{}) (n uint64, err error) {
 		select {
 		case <-over:
 			return n, nil
-		case <-time.After(time.Second):
+		case <-time.After(pace):
 		}
 	}
 }

@@ -62,7 +62,7 @@ func (o *operator) Untrust(ctx context.Context, udid string) (control.UntrustRes
 		return r, err
 	default:
 		if _, err := o.records.Untrusted(udid); err != nil {
-			return r, failure(http.StatusNotFound, control.CodeNoRecord, "there is no pair record for %s: this computer is not trusted by it, as far as is known here", udid)
+			return r, failure(http.StatusNotFound, control.CodeNoRecord, "there is no pair record for %s: this computer is not trusted by it, as far as is known here; \"muxctl trust\" asks for that", udid)
 		}
 	}
 	if f := o.d.flowOf(udid); f != nil {

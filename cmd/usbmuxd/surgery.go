@@ -89,7 +89,7 @@ func (o *operator) order(ctx context.Context, key, action string) error {
 	v := o.d.view(key)
 	switch {
 	case v == nil:
-		return control.Errorf(control.CodeAbsent, "nothing is plugged in at %s any more", key)
+		return control.Errorf(control.CodeAbsent, "nothing is plugged in at %s any more: plug the device in again", key)
 	case v.owner == nil:
 		return control.Errorf(control.CodeNoMux, "the device at %s is in recovery or DFU mode, which the daemon leaves alone: restart it with its buttons", key)
 	}
@@ -146,7 +146,7 @@ func (o *operator) Mode(ctx context.Context, key string, mode int) error {
 	v := o.d.view(key)
 	switch {
 	case o.d.maySwitch == nil:
-		return control.Errorf(control.CodeFailed, "the device at %s is a virtual phone without USB: only \"virtualphone attach\" makes phones that have USB modes", key)
+		return control.Errorf(control.CodeFailed, "the device at %s is a virtual phone without USB: use \"virtualphone attach\", whose phones have USB modes", key)
 	case v != nil && v.owner != nil:
 		o.d.setMode(v.owner.serial, usb.Mode(mode))
 		if usb.Mode(mode) == usb.Keep {

@@ -168,3 +168,44 @@ func TestClaims(t *testing.T) {
 		t.Fatal("the first claim goes on")
 	}
 }
+
+// TestReset resets a phone from another process: its claim ends, its faults that last
+// until then do, and what is not plugged in any more cannot be reset.
+func TestReset(t *testing.T) {
+	p, path := serve(t)
+	next := watch(t, path)
+	if _, err := p.Plug(); err != nil {
+		t.Fatal(err)
+	}
+	plug := next()
+	for !plug.Plugged {
+		plug = next()
+	}
+	ctx := context.Background()
+	pipe, err := Claim(ctx, path, plug)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pipe.Close()
+	version, _ := hex.DecodeString("0000000000000014000000020000000000000000")
+	if _, err := pipe.Write(version); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(pipe, make([]byte, len(version))); err != nil {
+		t.Fatal(err) // it is claimed
+	}
+	p.SetFaults(virtualphone.Faults{StallOut: true, UntilReset: true})
+	if err := Reset(ctx, path, plug); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pipe.Read(make([]byte, 1)); err == nil {
+		t.Error("the claim goes on")
+	}
+	if p.Faults() != (virtualphone.Faults{}) || p.Stats().Resets != 1 {
+		t.Errorf("faults %+v, %d resets", p.Faults(), p.Stats().Resets)
+	}
+	p.Unplug()
+	if err := Reset(ctx, path, plug); !errors.Is(err, virtualphone.ErrUnplugged) {
+		t.Errorf("after the unplug: %v", err)
+	}
+}

@@ -198,12 +198,18 @@ func (s *server) submitControl(r *request, data []byte) error {
 		_, err := s.hold(r, nil, false)
 		return err
 	}
+	before := s.g.Configuration()
 	b, ok := s.g.control(q)
 	if !ok {
 		return s.answer(r, statusStall, nil, 0)
 	}
 	if q.kind&0x60 == 0 && q.request == setConfiguration {
-		// What was cut half-way by the old configuration's end is lost.
+		// What was cut half-way by the old configuration's end is lost. USB/IP does not
+		// carry bus resets, but the kernel gives the device its configuration back
+		// after one.
+		if before != 0 && int(q.value&0xff) == before {
+			_ = s.cable.Reset() // or it is unplugged, which is seen elsewhere
+		}
 		s.cable.Pipe().Close()
 	}
 	if r.in {
