@@ -18,6 +18,7 @@ MANDIR       ?= $(PREFIX)/share/man
 # Whom the daemon is run by; the group whose members may use muxctl is always usbmux.
 DAEMONUSER   ?= usbmux
 HARDWARE_FLAGS ?=
+HISTORY      ?= 30m
 DIST         ?= dist
 BIN          ?= bin
 GOTEST_FLAGS ?= -race -shuffle=on -count=1 -timeout 20m
@@ -63,6 +64,11 @@ recording: setup
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(GO) build -o "$$dir/" ./e2e/demo && \
 		$(GO) build -C docs/recording -o "$$dir/recording" . && \
 		"$$dir/recording" -o docs/demo.svg -idle 3s -cols 88 -rows 21 -title "A virtual iPhone, Debian's tools and muxctl" "$$dir/demo" -slow
+
+# The plots are of the last hour; an hour of patience fills them.
+## screenshots: make docs/dashboard-*.png anew from a real run; HISTORY
+screenshots: setup
+	$(GO) test -count=1 -timeout 2h -run '^TestScreenshots$$' ./e2e/farm -screenshots $(CURDIR)/docs -history $(HISTORY)
 
 ## test: set up, then lint and run every test
 test: setup lint test-race test-plain test-vm test-clean
@@ -307,4 +313,4 @@ container-root: build
 clean:
 	rm -rf bin dist cover.out
 
-.PHONY: help hardware-check demo recording test e2e e2e-short vm-image build setup test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench bench-go fuzz soak replugs vuln cover install uninstall deb rpm release release-check package-check container-root clean
+.PHONY: help hardware-check demo recording screenshots test e2e e2e-short vm-image build setup test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench bench-go fuzz soak replugs vuln cover install uninstall deb rpm release release-check package-check container-root clean

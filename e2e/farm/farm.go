@@ -74,9 +74,19 @@ func breedOf(i int) breed {
 	return b
 }
 
+// UDID is that of phone i of a farm.
+func UDID(i int) (string, error) {
+	cfg, err := virtualphone.Preset(breedOf(i).preset)
+	if err != nil {
+		return "", err
+	}
+	const own = 4 // digits at the end
+	return fmt.Sprintf("%s%0*x", cfg.UDID[:len(cfg.UDID)-own], own, 0xa000+i), nil
+}
+
 // Start plugs n phones into a daemon of bin whose files are below dir. The caller
 // must Close the farm.
-func Start(bin e2e.Binaries, dir string, n int) (*Farm, error) {
+func Start(bin e2e.Binaries, dir string, n int, args ...string) (*Farm, error) {
 	f := &Farm{}
 	for i := range n {
 		b := breedOf(i)
@@ -85,7 +95,9 @@ func Start(bin e2e.Binaries, dir string, n int) (*Farm, error) {
 			return nil, err
 		}
 		cfg.Name = b.name
-		cfg.UDID = fmt.Sprintf("%s%04x", cfg.UDID[:len(cfg.UDID)-4], 0xa000+i)
+		if cfg.UDID, err = UDID(i); err != nil {
+			return nil, err
+		}
 		if b.owner == passing || b.owner == locked {
 			cfg.Passcode = "123456"
 			cfg.Locked = b.owner == locked
@@ -105,7 +117,7 @@ func Start(bin e2e.Binaries, dir string, n int) (*Farm, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	f.stop = stop
 	f.wg.Go(func() { _ = b.Serve(ctx, l) })
-	if f.Rig, err = e2e.Start(bin, e2e.Config{Dir: dir, Bus: path}); err != nil {
+	if f.Rig, err = e2e.Start(bin, e2e.Config{Dir: dir, Bus: path, Args: args}); err != nil {
 		f.end()
 		return nil, err
 	}

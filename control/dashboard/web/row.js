@@ -85,7 +85,7 @@ export class Row {
     setText(this.next, f.standing === 'ready' ? '' : f.next_step);
     const can = env.canAct && !!f.udid && f.standing !== 'ready';
     this.ask.hidden = !can;
-    this.ask.setAttribute('aria-label', `Ask ${f.title} to trust this computer`);
+    this.ask.setAttribute('aria-label', `Ask to trust this computer: ${f.title}`);
     this.acts.hidden = !can && !this.outcome.textContent;
     this.text = [f.name, f.model, f.product, f.class, f.version, f.udid, f.udid?.replaceAll('-', ''), f.port_path, f.trust,
       f.trust.replaceAll('-', ' ')].join('\n').toLowerCase();
