@@ -58,18 +58,19 @@ var arrows = map[string]struct {
 
 // externals lists who may import what of others; all else is free.
 var externals = map[string]struct{ by, why string }{
-	"howett.net/plist":        {"plist", "unsafe on hostile input without the guard"},
-	"github.com/google/gousb": {"usb", "the only package that touches libusb"},
-	"github.com/spf13/":       {"cmd/", "flags belong to commands"},
-	"github.com/godbus/":      {"cmd/muxctl", "only the tool speaks to a desktop"},
-	"filippo.io/":             {"cmd/muxctl", "only exports are sealed"},
-	"github.com/prometheus/":  {"control/exporter", "heavy, and not for the daemon"},
-	"github.com/smallstep/":   {"lockdown", "supervisors sign there"},
-	"software.sslmate.com/":   {"lockdown", "their identities are read there"},
-	"github.com/coreos/":      {"cmd/", "so does systemd"},
-	"github.com/pelletier/":   {"cmd/", "and the configuration file"},
-	"go.uber.org/zap/zaptest": {"-", "not in programs"},
-	"C":                       {"-", "no cgo of our own"},
+	"howett.net/plist":          {"plist", "unsafe on hostile input without the guard"},
+	"github.com/google/gousb":   {"usb", "the only package that touches libusb"},
+	"github.com/spf13/":         {"cmd/", "flags belong to commands"},
+	"github.com/charmbracelet/": {"cmd/muxctl", "only the tool draws on terminals"},
+	"github.com/godbus/":        {"cmd/muxctl", "only the tool speaks to a desktop"},
+	"filippo.io/":               {"cmd/muxctl", "only exports are sealed"},
+	"github.com/prometheus/":    {"control/exporter", "heavy, and not for the daemon"},
+	"github.com/smallstep/":     {"lockdown", "supervisors sign there"},
+	"software.sslmate.com/":     {"lockdown", "their identities are read there"},
+	"github.com/coreos/":        {"cmd/", "so does systemd"},
+	"github.com/pelletier/":     {"cmd/", "and the configuration file"},
+	"go.uber.org/zap/zaptest":   {"-", "not in programs"},
+	"C":                         {"-", "no cgo of our own"},
 }
 
 type pkg struct {

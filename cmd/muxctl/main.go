@@ -224,7 +224,7 @@ ending it and pair records need root or membership of the group usbmux.`,
 	flags.BoolVar(&a.json, "json", false, "print JSON, for programs")
 	flags.BoolVar(&a.noColor, "no-color", false, "print without colour, as with NO_COLOR")
 	root.AddCommand(a.listCommand(), a.statusCommand(), a.trustCommand(), a.doctorCommand(), a.explainCommand(),
-		a.untrustCommand(), a.watchCommand(), a.serveCommand(), a.recordsCommand(), a.resetCommand(), a.reopenCommand(), a.modeCommand(),
+		a.untrustCommand(), a.watchCommand(), a.topCommand(), a.serveCommand(), a.recordsCommand(), a.resetCommand(), a.reopenCommand(), a.modeCommand(),
 		a.forwardCommand(), a.proxyCommand(), a.captureCommand(), a.completionCommand())
 	return root
 }

@@ -15,6 +15,8 @@ import (
 // Actor does what an operator orders; a control.Client is one.
 type Actor interface {
 	Trust(ctx context.Context, ref string, req control.TrustRequest) (control.Device, error)
+	Reset(ctx context.Context, ref string) (control.Device, error)
+	Reopen(ctx context.Context, ref string) (control.Device, error)
 }
 
 // Config is what a Server shows and to whom.
@@ -48,6 +50,12 @@ func New(cfg Config) *Server {
 		func(ctx context.Context, ref string) (control.Device, error) {
 			return cfg.Actor.Trust(ctx, ref, control.TrustRequest{})
 		}))
+	s.mux.HandleFunc("POST /api/phones/{phone}/reset", s.action("Reset over USB.", func(ctx context.Context, ref string) (control.Device, error) {
+		return cfg.Actor.Reset(ctx, ref)
+	}))
+	s.mux.HandleFunc("POST /api/phones/{phone}/reopen", s.action("Opened anew.", func(ctx context.Context, ref string) (control.Device, error) {
+		return cfg.Actor.Reopen(ctx, ref)
+	}))
 	if cfg.Metrics != nil {
 		s.mux.Handle("GET /metrics", cfg.Metrics)
 	}

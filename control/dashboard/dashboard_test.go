@@ -31,6 +31,13 @@ func (a acts) Trust(_ context.Context, key string, _ control.TrustRequest) error
 	return nil
 }
 
+func (a acts) Reset(_ context.Context, key string) error {
+	a.asked <- key
+	return nil
+}
+
+func (a acts) Reopen(ctx context.Context, key string) error { return a.Reset(ctx, key) }
+
 func (acts) Records(context.Context) ([]control.Record, error) { return nil, nil }
 func (acts) Daemon(context.Context) control.Daemon             { return control.Daemon{Version: "1.2.3"} }
 
@@ -194,7 +201,6 @@ func TestManyStreams(t *testing.T) {
 }
 
 func TestWhoMayAct(t *testing.T) {
-	const path = "/api/phones/1-101/trust"
 	bearer := "Authorization: Bearer " + token
 	for _, tt := range []struct {
 		name, token string
@@ -220,18 +226,20 @@ func TestWhoMayAct(t *testing.T) {
 			for i := range tt.headers {
 				tt.headers[i] = strings.ReplaceAll(tt.headers[i], "ORIGIN", r.url)
 			}
-			code, _, body := r.ask(t, "POST", path, tt.headers...)
-			if code != tt.want {
-				t.Errorf("want %d, got %d, %s", tt.want, code, body)
-			}
-			select {
-			case key := <-r.acts.asked:
-				if tt.want != 200 || key != "a" {
-					t.Errorf("the phone at %q was asked", key)
+			for _, action := range []string{"trust", "reset", "reopen"} {
+				code, _, body := r.ask(t, "POST", "/api/phones/1-101/"+action, tt.headers...)
+				if code != tt.want {
+					t.Errorf("%s: want %d, got %d, %s", action, tt.want, code, body)
 				}
-			default:
-				if tt.want == 200 {
-					t.Error("nobody was asked")
+				select {
+				case key := <-r.acts.asked:
+					if tt.want != 200 || key != "a" {
+						t.Errorf("%s of the phone at %q", action, key)
+					}
+				default:
+					if tt.want == 200 {
+						t.Errorf("no %s", action)
+					}
 				}
 			}
 		})

@@ -9,6 +9,8 @@
 //	GET  /api/state                 the first of them
 //	GET  /api/session               {"actions": whether the token sent is the right one}
 //	POST /api/phones/{phone}/trust  control.Device      * have the phone ask its owner
+//	POST /api/phones/{phone}/reset  control.Device      * reset it over USB
+//	POST /api/phones/{phone}/reopen control.Device      * have the daemon open it anew
 //	GET  /metrics                   what Config.Metrics gives
 //
 // {phone} is what control.Hub.Find understands. An answer of 400 or more has a

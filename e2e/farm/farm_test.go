@@ -188,6 +188,13 @@ func TestScreenshots(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	f.Transfer(ctx, 400_000, 0, 2, 8, 9, 10, 12, 13, 16, 17, 20, 24)
-	pause(ctx, *history)
+	pause(ctx, *history*9/10)
+	for _, i := range []int{3, 12, 17} { // some life before the picture
+		f.Phones[i].Unplug()
+		if _, err := f.Phones[i].Plug(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pause(ctx, *history/10)
 	browser(t, f, link, "screenshots.mjs", dir)
 }

@@ -144,7 +144,7 @@ const mayAct = () => session.actions && !!daemon?.operate && daemon.connected &&
 // Which phones are shown, and in which order.
 
 const orders = {
-  since: (a, b) => Date.parse(a.facts.since) - Date.parse(b.facts.since),
+  since: (a, b) => Math.floor(Date.parse(a.facts.since) / 10_000) - Math.floor(Date.parse(b.facts.since) / 10_000),
   name: (a, b) => a.facts.title.localeCompare(b.facts.title, undefined, { numeric: true }),
   port: (a, b) => a.facts.port_path.localeCompare(b.facts.port_path, undefined, { numeric: true }),
   rate: (a, b) => (b.traffic?.in_rate ?? 0) + (b.traffic?.out_rate ?? 0) - (a.traffic?.in_rate ?? 0) - (a.traffic?.out_rate ?? 0),
@@ -255,10 +255,10 @@ function announce(p, before) {
 // Acting.
 
 async function act(p, action, tell) {
-  tell('Asking …');
+  tell(action === 'trust' ? 'Asking …' : 'At it …');
   try {
     await session.act(p.facts.udid ?? p.facts.port_path, action);
-    tell('Asked. Look at the phone.');
+    tell(action === 'trust' ? 'Asked. Look at the phone.' : 'Done.');
   } catch (e) {
     tell(e.message, true);
   }

@@ -100,11 +100,12 @@ export class Chart {
     const perSecond = (a) => a.map((v) => v / each);
     this.into = perSecond(into); this.out = perSecond(out); this.end = end * step; this.each = each;
     const maxIn = Math.max(...this.into), maxOut = Math.max(...this.out);
-    const most = nice(Math.max(1000, maxIn, maxOut));
+    const least = 10_000; // bytes a second; a handshake is no peak
+    const most = nice(Math.max(least, maxIn, maxOut));
     // The smaller direction takes no more room than it needs, and a little.
     const share = Math.min(0.75, Math.max(0.25, (maxIn + most * 0.1) / (maxIn + maxOut + most * 0.2)));
     const mid = top + (h - top - bottom) * share;
-    const unit = Math.min((mid - top) / Math.max(maxIn, 1), (h - bottom - mid) / Math.max(maxOut, 1), (h - top - bottom) / 1000);
+    const unit = Math.min((mid - top) / Math.max(maxIn, 1), (h - bottom - mid) / Math.max(maxOut, 1), (h - top - bottom) / 2 / least);
     const x = (i) => left + (i * (w - left - right)) / 119;
     this.x = x;
     const parts = [];
@@ -112,7 +113,7 @@ export class Chart {
       parts.push(svg('path', { class: 'grid', d: `M${left} ${y}H${w - right}` }),
         svg('text', { x: left - 7, y: y + 4, 'text-anchor': 'end' }, rate(v)));
     };
-    const tick = nice(Math.max(1000, maxIn, maxOut) / 2.5);
+    const tick = nice(Math.max(least, maxIn, maxOut) / 2.5);
     for (let v = tick; mid - v * unit >= top - 1; v += tick) label(v, mid - v * unit);
     for (let v = tick; mid + v * unit <= h - bottom + 1; v += tick) label(v, mid + v * unit);
     const wide = w > 420 ? 10 : 20;

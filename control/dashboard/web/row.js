@@ -51,11 +51,35 @@ export class Row {
     this.element = make('li', 'phone', this.sign, head, this.model, this.port, this.state, this.in, this.out,
       this.spark.e, this.words, this.acts, this.more);
 
+    this.mend = make('p', 'mend', this.mending('reopen', 'Open anew', act), ' ', this.mending('reset', 'Reset over USB', act));
+
     this.name.addEventListener('click', () => this.toggle());
-    this.ask.addEventListener('click', () => act(this.p, 'trust', (text, bad) => {
-      setText(this.outcome, text);
-      this.outcome.classList.toggle('bad', !!bad);
-    }));
+    this.ask.addEventListener('click', () => act(this.p, 'trust', (text, bad) => this.tell(text, bad)));
+  }
+
+  // mending is a button for what ends connections, and so asks once more.
+  mending(action, text, act) {
+    const b = make('button', 'action', text);
+    b.type = 'button';
+    const calm = () => { clearTimeout(b.timer); b.timer = 0; setText(b, text); };
+    b.addEventListener('blur', calm);
+    b.addEventListener('click', () => {
+      if (b.timer) {
+        calm();
+        act(this.p, action, (words, bad) => this.tell(words, bad));
+        return;
+      }
+      const n = this.p.traffic?.sessions ?? 0;
+      setText(b, n ? `${text}: end ${plural(n, 'connection')}?` : `${text}: sure?`);
+      b.timer = setTimeout(calm, 6000);
+    });
+    return b;
+  }
+
+  tell(text, bad) {
+    setText(this.outcome, text);
+    this.outcome.classList.toggle('bad', !!bad);
+    this.acts.hidden = !text && this.ask.hidden;
   }
 
   toggle() {
@@ -86,6 +110,7 @@ export class Row {
     const can = env.canAct && !!f.udid && f.standing !== 'ready';
     this.ask.hidden = !can;
     this.ask.setAttribute('aria-label', `Ask to trust this computer: ${f.title}`);
+    this.mend.hidden = !env.canAct;
     this.acts.hidden = !can && !this.outcome.textContent;
     this.text = [f.name, f.model, f.product, f.class, f.version, f.udid, f.udid?.replaceAll('-', ''), f.port_path, f.trust,
       f.trust.replaceAll('-', ' ')].join('\n').toLowerCase();
@@ -115,7 +140,7 @@ export class Row {
     if (!this.list) {
       this.list = make('dl');
       this.plot = make('div', 'plot');
-      this.more.replaceChildren(this.list, this.plot);
+      this.more.replaceChildren(this.list, this.plot, this.mend);
       this.chart = new Chart(this.plot, f.title);
     }
     for (const dt of [...this.list.querySelectorAll('dt')]) {
