@@ -58,6 +58,9 @@ func FuzzText(f *testing.F) {
 		if len(secret) < 3 || strings.ContainsAny(secret, "<>\x00\uFFFD") {
 			return
 		}
+		if strings.Trim(secret, " ?") == "" {
+			return // says nothing of anybody
+		}
 		r := New(nil)
 		r.Learn("kind", secret)
 		token := r.token("kind", secret)
