@@ -38,6 +38,7 @@ type device struct {
 	plugged bool // until it is removed; muxd.run's goroutine alone
 
 	care    care      // its goroutine's alone, then its successor's
+	udid    string    // once it is known, likewise
 	told    string    // the failure that was logged last, likewise
 	times   int       // attempts that failed in a row, likewise
 	leaving time.Time // when it was reset or agreed to another mode, likewise
@@ -104,7 +105,7 @@ func (d *muxd) attempt(ctx context.Context, log *zap.Logger, dev hotplug.Device,
 	}
 	this.told = err.Error()
 	this.times++
-	log.Log(level, "phone lost or not usable, trying again", zap.Error(err), zap.Duration("after", what.after))
+	this.named(log).Log(level, "phone lost or not usable, trying again", zap.Error(err), zap.Duration("after", what.after))
 	if what.action != "" {
 		_ = d.mend(ctx, log, dev, this, t, what) // is logged; what is left is to try again
 	}
@@ -122,7 +123,7 @@ func (d *muxd) drive(ctx context.Context, log *zap.Logger, dev hotplug.Device, t
 	if err != nil {
 		return err
 	}
-	u.info.Port = dev.Port
+	u.info.Port, this.udid = dev.Port, u.info.UDID
 	log = log.With(zap.String("udid", u.info.UDID))
 	cfg := d.mux
 	cfg.Log = log.Named("mux")

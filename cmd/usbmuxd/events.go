@@ -5,6 +5,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"gomuxd/control"
 )
 
 // event is what a line of the log is about: an id that does not change with its
@@ -12,11 +14,14 @@ import (
 // docs/events.md has them for people.
 type event struct{ id, next string }
 
+// trustChanged is the event whose next step depends on the state.
+const trustChanged = "trust-changed"
+
 // events has every line of level info or above, by its message.
 var events = map[string]event{
 	"attached":                                                          {"phone-attached", ""},
 	"detached":                                                          {"phone-detached", ""},
-	"trust":                                                             {"trust-changed", "muxctl status tells what its owner does next"},
+	"trust":                                                             {trustChanged, ""},
 	"phone lost or not usable, trying again":                            {"phone-unusable", "it is tried again; muxctl doctor tells more"},
 	"opening the phone anew":                                            {"phone-reopened", ""},
 	"resetting the phone over USB":                                      {"phone-reset", ""},
@@ -113,7 +118,7 @@ type telling struct {
 }
 
 // lineFacts are those of a line's fields that matter here.
-type lineFacts struct{ udid, port, next string }
+type lineFacts struct{ udid, port, next, state, cause string }
 
 func newTelling(core zapcore.Core, name func(udid string) string) zapcore.Core {
 	return telling{Core: core, name: name}
@@ -131,6 +136,10 @@ func (l lineFacts) with(fields []zapcore.Field) lineFacts {
 			l.port = f.String
 		case "next":
 			l.next = f.String
+		case "state":
+			l.state = f.String
+		case "cause":
+			l.cause = f.String
 		}
 	}
 	return l
@@ -162,8 +171,12 @@ func (t telling) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	}
 	more = append(more, fields...)
 	about := events[e.Message]
-	if line.next == "" && about.next != "" {
-		more = append(more, zap.String("next", about.next))
+	next := about.next
+	if about.id == trustChanged {
+		_, next = words(control.Device{Trust: line.state, Cause: line.cause})
+	}
+	if line.next == "" && next != "" {
+		more = append(more, zap.String("next", next))
 	}
 	if about.id != "" {
 		more = append(more, zap.String("event", about.id))

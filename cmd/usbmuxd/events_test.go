@@ -17,6 +17,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+
+	"gomuxd/control"
 )
 
 // logged lists the messages at info and above in the sources of the daemon, with a
@@ -158,6 +160,7 @@ func TestLinesTell(t *testing.T) {
 		{anna, "cannot reset the phone", []zap.Field{zap.String("next", "mine")}, `Anna\x1b[31m’s \"iPhone\" (00008110..401E)`, "mine", "phone-reset-failed"},
 		{log.With(zap.String("port_path", "1-3")), "attached", nil, "port 1-3", "", "phone-attached"},
 		{log, "stopping", nil, "", "", "stopping"},
+		{log, "trust", []zap.Field{zap.String("state", "locked")}, "", nextOf("locked"), "trust-changed"},
 		{log, "of another program", nil, "", "", ""},
 	} {
 		tt.log.Info(tt.message, tt.fields...)
@@ -172,6 +175,11 @@ func TestLinesTell(t *testing.T) {
 	if got := logs.TakeAll()[0].ContextMap(); got["event"] != nil {
 		t.Errorf("a line for developers: %v", got)
 	}
+}
+
+func nextOf(state string) string {
+	_, next := words(control.Device{Trust: state})
+	return next
 }
 
 // TestFailuresAreCounted asserts that a phone that fails in the same way again and again

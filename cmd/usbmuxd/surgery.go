@@ -57,7 +57,10 @@ func (d *muxd) mend(ctx context.Context, log *zap.Logger, dev hotplug.Device, th
 	this.view.recovered(control.Recovery{
 		Time: time.Now().UTC().Round(0), Action: what.action, Cause: string(t), Reason: t.reason(), Next: what.next,
 	})
-	log = log.With(zap.String("cause", t.reason()), zap.String("next", what.next))
+	log = this.named(log).With(zap.String("cause", t.reason()))
+	if what.next != "" {
+		log = log.With(zap.String("next", what.next))
+	}
 	switch what.action {
 	case control.ActionReopen:
 		log.Info("opening the phone anew")
@@ -74,9 +77,20 @@ func (d *muxd) mend(ctx context.Context, log *zap.Logger, dev hotplug.Device, th
 	return nil
 }
 
+// named adds to a log which phone it is about, once that is known.
+func (p *device) named(log *zap.Logger) *zap.Logger {
+	if p.udid == "" {
+		return log
+	}
+	return log.With(zap.String("udid", p.udid))
+}
+
 // succeed takes over from the same phone before it left the bus for a reset or another
 // mode of ours: what was tried and counted. before has ended.
 func (p *device) succeed(before *device) {
+	if before.serial == p.serial {
+		p.udid = before.udid
+	}
 	if before.serial != p.serial || before.leaving.IsZero() || time.Since(before.leaving) > comesBack {
 		return
 	}
