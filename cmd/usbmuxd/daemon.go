@@ -203,6 +203,7 @@ func (d *muxd) handle(ctx context.Context, ev hotplug.Event) {
 	case hotplug.Scanned:
 		d.log.Info("ready", zap.Int("devices", len(d.devices)))
 		notifySystemd(d.log, daemon.SdNotifyReady)
+		dropStartPages(d.log)
 		d.scanned = true
 		d.up()
 	case hotplug.Add:

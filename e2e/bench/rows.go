@@ -88,6 +88,7 @@ func makeRows() []row {
 		row{section: "Beside what is stuck", label: "loss beside a stuck phone", unit: "%", keys: []string{"stuckphone.loss"}, most: 5},
 		row{section: "Beside a client that floods", label: "of their fair share, 8 others get, down", unit: "%", keys: []string{"flood.share/down"}, more: true, least: 90},
 		row{section: "Beside a client that floods", label: "of their fair share, 8 others get, up", unit: "%", keys: []string{"flood.share/up"}, more: true, least: 90},
+		row{section: "Memory and rest", label: "peak RSS, start", unit: "MB", keys: []string{"idle.rss.start"}},
 		row{section: "Memory and rest", label: "peak RSS, idle", unit: "MB", keys: []string{"idle.rss"}, most: 10},
 		row{section: "Memory and rest", label: "peak RSS, 1,000 idle sessions", unit: "MB", keys: []string{"sessions.rss"}, most: 20},
 		row{section: "Memory and rest", label: "peak RSS, 64 busy sessions", unit: "MB",

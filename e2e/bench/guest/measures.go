@@ -240,8 +240,11 @@ const (
 // idle leaves the daemon alone with its phone.
 func (r *run) idle() error {
 	time.Sleep(idleSettle)
-	memory, err := peak(r.pid()) // since the start
+	start, err := peak(r.pid())
 	if err != nil {
+		return err
+	}
+	if err := clearPeak(r.pid()); err != nil {
 		return err
 	}
 	before, _, err := switches(r.pid())
@@ -253,6 +256,11 @@ func (r *run) idle() error {
 	if err != nil {
 		return err
 	}
+	memory, err := peak(r.pid())
+	if err != nil {
+		return err
+	}
+	r.note("rss.start", start)
 	r.note("rss", memory)
 	r.note("wakeups", (after-before)/idleWindow.Seconds())
 	return nil
