@@ -67,11 +67,11 @@ recording: setup
 
 # The plots are of the last hour; an hour of patience fills them.
 ## screenshots: make docs/dashboard-*.png anew from a real run; HISTORY
-screenshots: setup
+screenshots: setup-test
 	$(GO) test -count=1 -timeout 2h -run '^TestScreenshots$$' ./e2e/farm -screenshots $(CURDIR)/docs -history $(HISTORY)
 
 ## test: set up, then lint and run every test
-test: setup lint test-race test-plain test-vm test-clean
+test: setup-test lint test-race test-plain test-vm test-clean
 
 ## build: build the daemon, muxctl and the virtual phone's remote control into bin/
 build:
@@ -83,9 +83,13 @@ hardware-check:
 	@$(GO) build $(BUILD) -o bin/hardware/ ./cmd/usbmuxd ./e2e/hardware
 	@[ "$$(id -u)" = 0 ] || sudo=sudo; $$sudo bin/hardware/hardware $(HARDWARE_FLAGS)
 
-## setup: install the packages that demo and test need
+## setup: install the packages that demo needs
 setup:
 	@./.ci/setup
+
+## setup-test: install the packages that test needs
+setup-test:
+	@./.ci/setup test
 
 ## e2e: set up, then run every test in virtual machines with a real kernel
 e2e:
@@ -313,4 +317,4 @@ container-root: build
 clean:
 	rm -rf bin dist cover.out
 
-.PHONY: help hardware-check demo recording screenshots test e2e e2e-short vm-image build setup test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench bench-go fuzz soak replugs vuln cover install uninstall deb rpm release release-check package-check container-root clean
+.PHONY: help hardware-check demo recording screenshots test e2e e2e-short vm-image build setup setup-test test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench bench-go fuzz soak replugs vuln cover install uninstall deb rpm release release-check package-check container-root clean
