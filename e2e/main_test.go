@@ -54,7 +54,7 @@ func start(t *testing.T, cfg e2e.Config) *e2e.Rig {
 	t.Helper()
 	for tool, pkg := range e2e.Tools {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Fatalf("%s is missing, from Debian's package %s: make setup installs it", tool, pkg)
+			t.Fatalf("%s is missing, from Debian's package %s: make setup-test installs it", tool, pkg)
 		}
 	}
 	cfg.Dir = t.TempDir()
