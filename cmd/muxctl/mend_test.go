@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -105,6 +106,32 @@ func TestRecoveryShown(t *testing.T) {
 	for _, want := range []string{"left alone 5 minutes ago: it did not answer", "3 recoveries", "next: nothing: pull"} {
 		if !strings.Contains(strings.Join(strings.Fields(out), " "), want) {
 			t.Errorf("%q is not in %s", want, out)
+		}
+	}
+}
+
+// TestMendCompletes asserts that devices, then modes are offered, and nothing else.
+func TestMendCompletes(t *testing.T) {
+	l := newLab(t)
+	l.serveControl()
+	l.hub.Put("1-2", anna())
+	for line, want := range map[string][]string{
+		"reset": {annaUDID}, "reopen": {annaUDID}, "mode": {annaUDID},
+		"mode Anna": {"keep", "1", "2", "3", "4", "5"}, "reset Anna": nil, "mode Anna 3": nil,
+	} {
+		args := append([]string{"__complete", "--control", l.controlPath()}, strings.Fields(line)...)
+		l.out.reset()
+		if code := l.app.run(t.Context(), append(args, "")); code != exitOK {
+			t.Errorf("%s: %d", line, code)
+		}
+		var got []string
+		for offer := range strings.Lines(l.out.String()) {
+			if offer, _, _ = strings.Cut(strings.TrimSpace(offer), "\t"); offer != "" && offer[0] != ':' {
+				got = append(got, offer)
+			}
+		}
+		if strings.Contains(line, " ") && !slices.Equal(got, want) || len(want) == 1 && !slices.Contains(got, want[0]) {
+			t.Errorf("%s: offered %q, want %q", line, got, want)
 		}
 	}
 }
