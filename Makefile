@@ -65,6 +65,12 @@ recording: setup
 		$(GO) build -C docs/recording -o "$$dir/recording" . && \
 		"$$dir/recording" -o docs/demo.svg -idle 3s -cols 88 -rows 21 -title "A virtual iPhone, Debian's tools and muxctl" "$$dir/demo" -slow
 
+## recording-top: make docs/top.svg anew from a real run
+recording-top: setup
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(GO) build -o "$$dir/" ./e2e/farm/show && \
+		$(GO) build -C docs/recording -o "$$dir/recording" . && \
+		"$$dir/recording" -o docs/top.svg -cols 100 -rows 28 -title "muxctl top: 32 virtual phones" "$$dir/show"
+
 # The plots are of the last hour; an hour of patience fills them.
 ## screenshots: make docs/dashboard-*.png anew from a real run; HISTORY
 screenshots: setup-test
@@ -317,4 +323,4 @@ container-root: build
 clean:
 	rm -rf bin dist cover.out
 
-.PHONY: help hardware-check demo recording screenshots test e2e e2e-short vm-image build setup setup-test test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench bench-go fuzz soak replugs vuln cover install uninstall deb rpm release release-check package-check container-root clean
+.PHONY: help hardware-check demo recording recording-top screenshots test e2e e2e-short vm-image build setup setup-test test-race test-plain test-vm test-clean short lint fmt-check vet tidy-check bench bench-go fuzz soak replugs vuln cover install uninstall deb rpm release release-check package-check container-root clean

@@ -49,6 +49,7 @@ var arrows = map[string]struct {
 	"e2e/bench/result":     {nil, "what both of them know"},
 	"e2e/hardware":         {[]string{"hotplug", "usb", "mux", "lockdown", "lockdown/trust", "pairrecord", "plist", "socket/client", "control", "control/model", "control/redact"}, "a client, and the daemon's other users' tool box"},
 	"e2e/farm":             {[]string{"e2e", "socket/client", "virtualphone", "virtualphone/bus"}, "phones, their owners and clients"},
+	"e2e/farm/show":        {[]string{"e2e", "e2e/farm"}, "presses keys"},
 	"e2e/dropin":           {nil, "tests only"},
 	"e2e/guest":            {nil, "tests only"},
 	"e2e/vm":               {nil, "runs any program in a machine of its own"},
@@ -58,19 +59,19 @@ var arrows = map[string]struct {
 
 // externals lists who may import what of others; all else is free.
 var externals = map[string]struct{ by, why string }{
-	"howett.net/plist":          {"plist", "unsafe on hostile input without the guard"},
-	"github.com/google/gousb":   {"usb", "the only package that touches libusb"},
-	"github.com/spf13/":         {"cmd/", "flags belong to commands"},
-	"github.com/charmbracelet/": {"cmd/muxctl", "only the tool draws on terminals"},
-	"github.com/godbus/":        {"cmd/muxctl", "only the tool speaks to a desktop"},
-	"filippo.io/":               {"cmd/muxctl", "only exports are sealed"},
-	"github.com/prometheus/":    {"control/exporter", "heavy, and not for the daemon"},
-	"github.com/smallstep/":     {"lockdown", "supervisors sign there"},
-	"software.sslmate.com/":     {"lockdown", "their identities are read there"},
-	"github.com/coreos/":        {"cmd/", "so does systemd"},
-	"github.com/pelletier/":     {"cmd/", "and the configuration file"},
-	"go.uber.org/zap/zaptest":   {"-", "not in programs"},
-	"C":                         {"-", "no cgo of our own"},
+	"howett.net/plist":        {"plist", "unsafe on hostile input without the guard"},
+	"github.com/google/gousb": {"usb", "the only package that touches libusb"},
+	"github.com/spf13/":       {"cmd/", "flags belong to commands"},
+	"charm.land/":             {"cmd/muxctl", "only the tool draws on terminals"},
+	"github.com/godbus/":      {"cmd/muxctl", "only the tool speaks to a desktop"},
+	"filippo.io/":             {"cmd/muxctl", "only exports are sealed"},
+	"github.com/prometheus/":  {"control/exporter", "heavy, and not for the daemon"},
+	"github.com/smallstep/":   {"lockdown", "supervisors sign there"},
+	"software.sslmate.com/":   {"lockdown", "their identities are read there"},
+	"github.com/coreos/":      {"cmd/", "so does systemd"},
+	"github.com/pelletier/":   {"cmd/", "and the configuration file"},
+	"go.uber.org/zap/zaptest": {"-", "not in programs"},
+	"C":                       {"-", "no cgo of our own"},
 }
 
 type pkg struct {

@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
+	tea "charm.land/bubbletea/v2"
 	"github.com/spf13/cobra"
 
 	"gomuxd/control"
@@ -57,12 +55,9 @@ func (a *app) top(ctx context.Context) error {
 	m.look = func(version uint64, changed <-chan struct{}) tea.Cmd { return topLook(ctx, o, version, changed) }
 	m.do = func(action, ref string) tea.Cmd { return topDo(ctx, c, action, ref) }
 	m.copy = func(text string) tea.Cmd {
-		return func() tea.Msg {
-			fmt.Fprintf(a.stdout, "\x1b]52;c;%s\a", base64.StdEncoding.EncodeToString([]byte(text)))
-			return topNote("Copied " + text + ", if this terminal lets programs do that.")
-		}
+		return tea.Sequence(tea.SetClipboard(text), func() tea.Msg { return topNote("Copied " + text + ", if this terminal lets programs do that.") })
 	}
-	_, err := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(a.stdin), tea.WithOutput(a.stdout), tea.WithAltScreen(), tea.WithoutSignalHandler()).Run()
+	_, err := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(a.stdin), tea.WithOutput(a.stdout), tea.WithoutSignalHandler()).Run()
 	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
 		return nil // told to end
 	}

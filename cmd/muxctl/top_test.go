@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
+	tea "charm.land/bubbletea/v2"
 
 	"gomuxd/control"
 	"gomuxd/control/observer"
@@ -43,15 +43,15 @@ func (l *topLab) send(msg tea.Msg) tea.Cmd {
 
 // keys presses keys, of which those with a name stand alone.
 func (l *topLab) keys(keys ...string) {
-	named := map[string]tea.KeyType{"esc": tea.KeyEsc, "enter": tea.KeyEnter, "up": tea.KeyUp, "down": tea.KeyDown, "end": tea.KeyEnd,
-		"home": tea.KeyHome, "pgdown": tea.KeyPgDown, "backspace": tea.KeyBackspace, "ctrl+c": tea.KeyCtrlC}
+	named := map[string]rune{"esc": tea.KeyEscape, "enter": tea.KeyEnter, "up": tea.KeyUp, "down": tea.KeyDown, "end": tea.KeyEnd,
+		"home": tea.KeyHome, "pgdown": tea.KeyPgDown, "backspace": tea.KeyBackspace}
 	for _, k := range keys {
-		if kind, ok := named[k]; ok {
-			l.send(tea.KeyMsg{Type: kind})
+		if code, ok := named[k]; ok {
+			l.send(tea.KeyPressMsg{Code: code})
 			continue
 		}
 		for _, r := range k {
-			l.send(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}})
+			l.send(tea.KeyPressMsg{Code: r, Text: string(r)})
 		}
 	}
 }
@@ -73,9 +73,9 @@ func (l *topLab) show(devices ...control.Device) {
 }
 
 // screen is what top draws; it must fit.
-func (l *topLab) screen(t *testing.T) string {
+func (l *topLab) fits(t *testing.T) string {
 	t.Helper()
-	s := l.View()
+	s := l.screen()
 	lines := strings.Split(s, "\n")
 	if len(lines) > l.height {
 		t.Errorf("%d lines on a screen of %d", len(lines), l.height)
@@ -128,7 +128,7 @@ func TestTopScreens(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			l := newTopLab(tt.width, tt.height, farmOf(tt.phones)...)
 			tt.play(l)
-			golden(t, tt.name, l.screen(t))
+			golden(t, tt.name, l.fits(t))
 		})
 	}
 }
@@ -141,7 +141,7 @@ func TestTopFits(t *testing.T) {
 			l.send(tea.WindowSizeMsg{Width: w, Height: h})
 			l.keys("down")
 			if w >= 20 {
-				l.screen(t)
+				l.fits(t)
 			}
 		}
 	}
@@ -183,6 +183,11 @@ func TestTopKeys(t *testing.T) {
 	if len(l.did) != 0 || !strings.Contains(l.note, "has not told its UDID") {
 		t.Errorf("a phone without UDID: %q, %q", l.did, l.note)
 	}
+	l.keys("/")
+	l.send(tea.PasteMsg{Content: "\x1bx\n"})
+	if l.filter != "recovery\ufffdx" {
+		t.Errorf("pasted, the filter is %q", l.filter)
+	}
 	l.keys("esc")
 	if n := len(l.rows()); n != 14 {
 		t.Errorf("Esc shows %d phones", n)
@@ -196,11 +201,11 @@ func TestTopKeys(t *testing.T) {
 		t.Errorf("the filter is %q", l.filter)
 	}
 	l.keys("esc", "?")
-	if !strings.Contains(l.View(), "Any key goes back") {
+	if !strings.Contains(l.screen(), "Any key goes back") {
 		t.Error("? gives no help")
 	}
 	l.keys("q")
-	for _, quit := range []tea.KeyMsg{{Type: tea.KeyRunes, Runes: []rune{'q'}}, {Type: tea.KeyCtrlC}} {
+	for _, quit := range []tea.KeyPressMsg{{Code: 'q', Text: "q"}, {Code: 'c', Mod: tea.ModCtrl}} {
 		if cmd := l.send(quit); cmd == nil || cmd() != tea.Quit() {
 			t.Errorf("%v does not quit", quit)
 		}
@@ -215,7 +220,7 @@ func TestTopChosenGoes(t *testing.T) {
 	if l.phones[l.chosen] == nil {
 		t.Error("none is chosen")
 	}
-	l.screen(t)
+	l.fits(t)
 	l.keys("R")
 	l.show(farmOf(2)...)
 	if l.keys("y"); len(l.did) != 0 {
@@ -229,11 +234,11 @@ func TestTopChosenGoes(t *testing.T) {
 
 func TestTopColor(t *testing.T) {
 	l := newTopLab(80, 24, farmOf(5)...)
-	if s := l.View(); strings.Contains(s, "\x1b") {
+	if s := l.screen(); strings.Contains(s, "\x1b") {
 		t.Errorf("without colour there is %q", s)
 	}
 	l.style.color = true
-	if s := l.screen(t); !strings.Contains(s, "\x1b["+red+"m") || strings.Contains(s, "\x1b]") || strings.Contains(s, "owned\a") {
+	if s := l.fits(t); !strings.Contains(s, "\x1b["+red+"m") || strings.Contains(s, "\x1b]") || strings.Contains(s, "owned\a") {
 		t.Errorf("with colour: %q", s)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
+	tea "charm.land/bubbletea/v2"
 
 	"gomuxd/control"
 	"gomuxd/control/observer"
@@ -125,8 +125,12 @@ func (m topModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		cmd = topNext()
 	case topNote:
 		m.note = string(msg)
-	case tea.KeyMsg:
-		m, cmd = m.key(msg)
+	case tea.KeyPressMsg:
+		m, cmd = m.key(msg.String(), msg.Text)
+	case tea.PasteMsg:
+		if m.typing {
+			m.filter += oneLine(msg.Content)
+		}
 	}
 	return m.scroll(), cmd
 }
@@ -173,10 +177,10 @@ func (m *topModel) sample() {
 	m.total.add(sum)
 }
 
-func (m topModel) key(msg tea.KeyMsg) (topModel, tea.Cmd) {
+// key is a key by its name, and the text that it types.
+func (m topModel) key(key, text string) (topModel, tea.Cmd) {
 	asked := m.asked
 	m.note, m.asked = "", topDeed{}
-	key := msg.String()
 	switch {
 	case key == "ctrl+c":
 		return m, tea.Quit
@@ -184,17 +188,17 @@ func (m topModel) key(msg tea.KeyMsg) (topModel, tea.Cmd) {
 		m.help = false
 		return m, nil
 	case m.typing:
-		switch msg.Type {
-		case tea.KeyEnter, tea.KeyDown, tea.KeyUp:
+		switch key {
+		case "enter", "down", "up":
 			m.typing = false
-		case tea.KeyEsc:
+		case "esc":
 			m.typing, m.filter = false, ""
-		case tea.KeyBackspace:
+		case "backspace":
 			if r := []rune(m.filter); len(r) > 0 {
 				m.filter = string(r[:len(r)-1])
 			}
-		case tea.KeyRunes, tea.KeySpace:
-			m.filter += printable(string(msg.Runes))
+		default:
+			m.filter += printable(text)
 		}
 		return m, nil
 	}
@@ -209,7 +213,7 @@ func (m topModel) key(msg tea.KeyMsg) (topModel, tea.Cmd) {
 		return m.move(1), nil
 	case "pgup", "ctrl+b":
 		return m.move(-m.room()), nil
-	case "pgdown", "ctrl+f", " ":
+	case "pgdown", "ctrl+f", "space":
 		return m.move(m.room()), nil
 	case "home", "g":
 		return m.move(-len(m.phones)), nil

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	tea "charm.land/bubbletea/v2"
+
 	"gomuxd/control/observer"
 )
 
@@ -59,7 +61,14 @@ func (m topModel) widths() topWidths {
 }
 
 // View implements tea.Model.
-func (m topModel) View() string {
+func (m topModel) View() tea.View {
+	v := tea.NewView(m.screen())
+	v.AltScreen = true
+	return v
+}
+
+// screen is what is seen, as lines.
+func (m topModel) screen() string {
 	if m.help {
 		return m.fit(strings.Split(topHelp, "\n"))
 	}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"image/color"
+	"io"
 	"strings"
+	"sync"
 	"time"
 
 	uv "github.com/charmbracelet/ultraviolet"
@@ -43,7 +45,11 @@ const (
 func film(prints []print, cols, rows int, idle time.Duration) movie {
 	m := movie{cols: cols, rows: rows}
 	screen := vt.NewEmulator(cols, rows)
+	var answers sync.WaitGroup
+	defer answers.Wait()
 	defer screen.Close()
+	// What programs ask a terminal is answered to nobody: they have gone.
+	answers.Go(func() { _, _ = io.Copy(io.Discard, screen) })
 	shown := make([]*take, rows)
 	cut := func(at time.Duration) {
 		for y := range rows {

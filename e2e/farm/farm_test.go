@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -25,11 +26,25 @@ var (
 	history  = flag.Duration("history", time.Minute, "let transfers go on for so long before")
 )
 
+// built builds the programs once for all tests.
+var built = sync.OnceValues(func() (e2e.Binaries, error) { return e2e.Build(context.Background(), scratch, false) })
+
+var scratch string // directory
+
+func TestMain(m *testing.M) {
+	var err error
+	if scratch, err = os.MkdirTemp("", "gomuxd-farm-"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	os.RemoveAll(scratch)
+	os.Exit(code)
+}
+
 // start runs a farm, of which one phone is asked only when somebody says so.
 func start(t *testing.T, n int) *Farm {
 	t.Helper()
-	dir := t.TempDir()
-	bin, err := e2e.Build(t.Context(), dir, false)
+	bin, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +52,7 @@ func start(t *testing.T, n int) *Farm {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := Start(bin, dir, n, "--trust-policy", udid+"=ask")
+	f, err := Start(bin, t.TempDir(), n, "--trust-policy", udid+"=ask")
 	if err != nil {
 		t.Fatal(err)
 	}
