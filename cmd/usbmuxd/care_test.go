@@ -99,7 +99,7 @@ func TestStuckPhone(t *testing.T) {
 		}
 		got := d.hub.Devices()[0]
 		if got.Recoveries != 3 || got.LastRecovery == nil || got.LastRecovery.Action != control.ActionLeave ||
-			got.LastRecovery.Cause != causeVersion || got.Trust != string(trust.NoMux) {
+			got.LastRecovery.Cause != causeVersion || got.Trust != string(trust.NoMux) || got.Cause != causeLeft {
 			t.Errorf("%+v, last %+v", got, got.LastRecovery)
 		}
 		time.Sleep(10 * time.Minute) // it comes to itself

@@ -86,7 +86,9 @@ func (d *muxd) attempt(ctx context.Context, log *zap.Logger, dev hotplug.Device,
 	if asked, ok = this.await(ctx, unplugging); asked != nil || !ok {
 		return asked, ok
 	}
-	v.detached(err)
+	t := troubleOf(err)
+	what := this.care.failed(t, time.Since(start), d.settings.Load().Recovery.Resets)
+	v.detached(err, this.care.left && t.stuck())
 	switch {
 	case dev.Kind == hotplug.NoMux && errors.Is(err, usb.ErrNoMux):
 		log.Info("Apple device without a multiplexer, left alone", zap.Stringer("kind", dev.Kind))
@@ -94,8 +96,6 @@ func (d *muxd) attempt(ctx context.Context, log *zap.Logger, dev hotplug.Device,
 	case errors.Is(err, usb.ErrModeSwitched):
 		this.leaving = time.Now()
 	}
-	t := troubleOf(err)
-	what := this.care.failed(t, time.Since(start), d.settings.Load().Recovery.Resets)
 	if asked, ok = this.await(ctx, what.after-unplugging); asked != nil || !ok {
 		return asked, ok
 	}

@@ -48,7 +48,7 @@ func (p *device) await(ctx context.Context, d time.Duration) (*order, bool) {
 // knows better.
 func (d *muxd) obey(ctx context.Context, log *zap.Logger, dev hotplug.Device, this *device, o *order) {
 	this.care = care{}
-	this.view.detached(o)
+	this.view.detached(o, false)
 	o.done <- d.mend(ctx, log, dev, this, operatorsWish, deed{action: o.action})
 }
 

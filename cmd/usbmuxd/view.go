@@ -120,9 +120,13 @@ func (v *view) flowing() *flow.Flow {
 // ended says that the session is over; what was shown last stays.
 func (v *view) ended() { v.use(nil, nil, nil) }
 
-// detached shows a device whose session has ended, or could not begin.
-func (v *view) detached(err error) {
+// detached shows a device whose session has ended, or could not begin; left says that
+// it is not mended any more.
+func (v *view) detached(err error, left bool) {
 	state, cause := belowMux(err)
+	if left && state == trust.NoMux {
+		cause = causeLeft
+	}
 	v.change(func(d *control.Device) {
 		d.DeviceID, d.ExpiresInDays = nil, nil
 		d.Trust, d.Cause = string(state), cause
@@ -150,6 +154,7 @@ const (
 	causeVersion    = "no-version-answer"
 	causeUSB        = "usb-error"
 	causeStuck      = "takes-nothing"
+	causeLeft       = "left-alone"
 )
 
 // belowMux is the state of a device that cannot be used for err.

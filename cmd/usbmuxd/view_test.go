@@ -38,7 +38,7 @@ func TestBelowMux(t *testing.T) {
 			hub := control.NewHub(control.Config{})
 			v := newView(hub, hotplug.Device{Port: "1-2", Kind: tt.kind})
 			if tt.err != nil {
-				v.detached(fmt.Errorf("open: %w", tt.err))
+				v.detached(fmt.Errorf("open: %w", tt.err), false)
 			}
 			all := hub.Devices()
 			if len(all) != 1 || all[0].Trust != string(tt.state) || all[0].Cause != tt.cause || all[0].UDID != nil {

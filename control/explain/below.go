@@ -23,6 +23,9 @@ func noMux(v voice) (reason, next string) {
 	case causeStuck:
 		return v.say("The device is connected, but takes nothing that is sent to it."),
 			v.say("Wait a minute: the daemon opens it anew and resets it. If it stays so, pull the cable out and plug it in again.")
+	case causeLeft:
+		return v.say("The device is connected, but does not work; it was opened anew and reset in vain, and is left alone now."),
+			v.say(`Pull the cable out, wait five seconds and plug it in again. From afar, "muxctl reset" tries once more. If it stays so, restart the device.`)
 	case causeUSB:
 		return v.say("The USB connection to the device failed."),
 			v.say("Pull the cable out and plug it in again, into a port of the computer itself. If it fails again, try another cable.")

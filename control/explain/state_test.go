@@ -19,7 +19,7 @@ func causes() []string {
 		"", trust.CauseSilent, trust.CauseGarbage, trust.CauseRefused, trust.CauseBroken, trust.CauseTLS, trust.CauseDeviceKey,
 		trust.CauseIncomplete, trust.CauseUnreadable, trust.CauseDisk, trust.CauseNoRecord, trust.CauseUnused, trust.CauseBUID,
 		trust.CausePolicyAsk, trust.CausePolicyNever, trust.CauseUnpairedHere, trust.CauseTimedOut, trust.CauseLockedAway,
-		causePermission, causeClaimed, causeUSB, causeVersion, causeStuck, "MCChallengeFailed", strings.Repeat("\x1b[31mDärf ", 99),
+		causePermission, causeClaimed, causeUSB, causeVersion, causeStuck, causeLeft, "MCChallengeFailed", strings.Repeat("\x1b[31mDärf ", 99),
 	}
 	for _, n := range errorNames {
 		all = append(all, string(n))
@@ -56,7 +56,7 @@ func checkText(t *testing.T, what, text string) {
 		t.Errorf("%s is malformed: %q", what, text)
 	}
 	for _, m := range muxctl.FindAllStringSubmatch(text, -1) {
-		if !slices.Contains([]string{"list", "status", "trust", "untrust", "watch", "records", "doctor", "explain"}, m[1]) {
+		if !slices.Contains([]string{"list", "status", "trust", "untrust", "watch", "records", "doctor", "explain", "reset"}, m[1]) {
 			t.Errorf("%s names the command %q, which is none", what, m[0])
 		}
 		if m[1] == "records" && !slices.Contains([]string{"list", "show", "restore", "export", "import"}, m[2]) {
@@ -122,6 +122,8 @@ func TestState(t *testing.T) {
 		{"no menu", trust.AnswerNotAccepted, Facts{Class: "AppleTV", Version: "17.0"}, "", "muxctl doctor", "Settings"},
 		{"permission", trust.NoMux, Facts{Cause: causePermission}, "does not let the daemon", "muxctl doctor", ""},
 		{"claimed", trust.NoMux, Facts{Cause: causeClaimed}, "Another program", "muxctl doctor", ""},
+		{"takes nothing", trust.NoMux, Facts{Cause: causeStuck}, "takes nothing", "Wait a minute", ""},
+		{"left alone", trust.NoMux, Facts{Cause: causeLeft}, "is left alone now", "muxctl reset", ""},
 		{"days", trust.Expiring, Facts{Days: 3}, "in about 3 days", "muxctl trust --touch", ""},
 		{"a day", trust.Expiring, Facts{Days: 1}, "in about a day", "muxctl trust --touch", ""},
 		{"soon", trust.Expiring, Facts{}, "forget it soon", "muxctl trust --touch", ""},

@@ -25,6 +25,7 @@ const (
 	causeUSB        = "usb-error"
 	causeVersion    = "no-version-answer"
 	causeStuck      = "takes-nothing"
+	causeLeft       = "left-alone"
 )
 
 // voice speaks about one device.
