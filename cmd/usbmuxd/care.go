@@ -72,7 +72,7 @@ const healthy = 10 * time.Minute
 // care decides what is done about a phone in trouble. It has no clock and does nothing
 // itself. The zero value is a phone that has had no trouble.
 //
-//	trouble                       first      then, care.resets times   then
+//	trouble                       first      then, resets times        then
 //	stuck (see trouble.stuck)     reopen     reset                     leave
 //	broken USB                    reopen     reopen                    reopen
 //	other                         (again)    (again)                   (again)
