@@ -160,7 +160,7 @@ func (m topModel) heads(w topWidths) string {
 		line += "  CONN " + left("FROM", w.rate) + " " + left("TO", w.rate)
 	}
 	if w.spark >= 7 {
-		line += " RECENT"
+		line += " " + left("RECENT", w.spark-1)
 	}
 	return m.style.paint(dim, cut(line, m.width))
 }

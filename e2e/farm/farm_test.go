@@ -134,6 +134,7 @@ func browser(t *testing.T, f *Farm, link, script string, args ...string) {
 	if err := cmd.Wait(); err != nil {
 		t.Fatalf("%s: %v\n%s", script, err, &report)
 	}
+	t.Log(&report)
 }
 
 // obey does what a script orders: "unplug Anna's iPhone".
@@ -145,7 +146,7 @@ func (f *Farm) obey(ctx context.Context, order string) error {
 	case "start":
 		return f.Launch()
 	}
-	for i, p := range f.Phones {
+	for _, p := range f.Phones {
 		if p.Name() != name {
 			continue
 		}
@@ -157,7 +158,7 @@ func (f *Farm) obey(ctx context.Context, order string) error {
 			_, err := p.Plug()
 			return err
 		case "transfer":
-			f.Transfer(ctx, 500_000, i)
+			f.wg.Go(func() { _ = f.transfer(ctx, p.UDID(), false, 20_000_000, 20*time.Second) }) // the daemon goes meanwhile
 			return nil
 		}
 	}

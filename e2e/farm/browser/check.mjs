@@ -10,7 +10,8 @@ const page = await open();
 const row = (name) => page.locator('.phone', { has: page.getByRole('button', { name, exact: true }) });
 const group = (standing) => page.locator(`.group[data-standing=${standing}]`);
 const focused = () => page.evaluate(() => document.activeElement.textContent || document.activeElement.id);
-const step = (text) => console.error(`# ${text}`);
+const began = Date.now();
+const step = (text) => console.error(`# ${((Date.now() - began) / 1000).toFixed(1)} s: ${text}`);
 
 step('all phones are there, each in its group');
 await row('Anna’s iPhone').waitFor();
@@ -63,7 +64,7 @@ await group('ready').getByText('Kiosk 01', { exact: true }).waitFor();
 
 step('groups can be shown alone');
 await page.getByRole('button', { name: /need.* someone/ }).click();
-assert.equal(await group('ready').isVisible(), false);
+await group('ready').waitFor({ state: 'hidden' });
 await page.keyboard.press('Escape');
 await group('ready').waitFor();
 
@@ -91,5 +92,6 @@ for (const scheme of ['light', 'dark']) {
 }
 
 await close();
+step('done');
 for (const p of problems) console.error(p);
 process.exit(problems.length > 0 ? 1 : 0);

@@ -10,6 +10,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/term"
+
 	"gomuxd/e2e"
 	"gomuxd/e2e/farm"
 )
@@ -56,6 +58,12 @@ func run(ctx context.Context) (err error) {
 	}
 	defer keyboard.Close()
 	defer tty.Close()
+	// Top does that with the terminal that it reads from, which is another here.
+	was, err := term.MakeRaw(int(os.Stdout.Fd()))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, term.Restore(int(os.Stdout.Fd()), was)) }()
 	cmd := f.Command(ctx, "muxctl", "top")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, os.Stdout, os.Stderr
 	if err := cmd.Start(); err != nil {
