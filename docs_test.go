@@ -69,3 +69,28 @@ func TestFaultsHaveTests(t *testing.T) {
 		t.Error("docs/faults.md has no row")
 	}
 }
+
+// TestDocsLinks asserts that what documents show and link to in the repository is
+// there.
+func TestDocsLinks(t *testing.T) {
+	docs, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := regexp.MustCompile(`\]\(([^)#]+)`)
+	for _, doc := range append(docs, "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md") {
+		b, err := os.ReadFile(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllSubmatch(b, -1) {
+			to := string(m[1])
+			if strings.Contains(to, ":") {
+				continue // elsewhere
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(doc), to)); err != nil {
+				t.Errorf("%s links to %s: %v", doc, to, err)
+			}
+		}
+	}
+}

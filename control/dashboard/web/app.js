@@ -11,7 +11,7 @@ let step = 15, bins = 240, total = new Series(240);
 let skew = 0;             // this clock less the server's, in ms
 let cut = false;          // no word from muxctl serve
 const now = () => Date.now() - skew;
-const last = () => Math.floor(now() / 1000 / step);
+const last = () => now() / 1000 / step;
 
 const chart = new Chart($('total'), 'All phones');
 const groups = new Map([...document.querySelectorAll('.group')].map((e) => [e.dataset.standing, e]));

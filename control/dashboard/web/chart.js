@@ -32,20 +32,23 @@ export class Series {
     }
   }
 
-  // values gives `count` sums of bins each way, oldest first, the last of which
-  // ends with bin `last`.
+  // values gives `count` sums of bins each way, oldest first, up to the moment
+  // `last`, in bins since 1970. The sum that is not complete yet is made one.
   values(last, count) {
     const each = this.bins / count;
     const into = new Array(count).fill(0);
     const out = new Array(count).fill(0);
     // Groups of bins stay the same ones while time goes on.
-    const end = Math.ceil((last + 1) / each);
+    const end = Math.floor(last / each) + 1;
     for (const [n, v] of this.map) {
       const i = Math.floor(n / each) - end + count;
       if (i < 0 || i >= count) continue;
       into[i] += v[0];
       out[i] += v[1];
     }
+    const whole = each / Math.max(last - (end - 1) * each, each / 3);
+    into[count - 1] *= whole;
+    out[count - 1] *= whole;
     return { into, out, end: end * each };
   }
 }
