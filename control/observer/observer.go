@@ -188,7 +188,11 @@ func (o *Observer) Note(kind, key string, s Standing, text string) {
 }
 
 func (o *Observer) tellLocked(kind string, at time.Time, d control.Device, text string) {
-	o.noteLocked(Entry{Time: at, Kind: kind, Key: KeyOf(d), Name: TitleOf(d), UDID: udidOf(d), Standing: StandingOf(d.Trust), Text: text})
+	name := TitleOf(d)
+	if kind == "plugged" && d.Name == "" {
+		name, text = "", "A device was plugged in at "+portOf(d)+"." // it says later who it is
+	}
+	o.noteLocked(Entry{Time: at, Kind: kind, Key: KeyOf(d), Name: name, UDID: udidOf(d), Standing: StandingOf(d.Trust), Text: text})
 }
 
 // hear takes an event in. present are the phones that this connection has told

@@ -176,13 +176,14 @@ func TestComingAndGoing(t *testing.T) {
 		events <- control.Event{Type: control.DeviceChanged, Device: device(2, "denied", 0, 0), Time: time.Now()}
 		events <- control.Event{Type: control.DeviceRemoved, Device: device(1, "trusted", 0, 0), Time: time.Now()}
 		events <- control.Event{Type: control.DeviceAdded, Device: device(3, "connecting", 0, 0), Time: time.Now()}
+		events <- control.Event{Type: control.DeviceAdded, Device: control.Device{PortPath: "1-4", Trust: "connecting"}, Time: time.Now()}
 		synctest.Wait()
 		next := o.Since(v.Version)
-		want := []string{"Phone 2|state|It is denied.", "Phone 1|unplugged|Unplugged.", "Phone 3|plugged|Plugged in at port 1-3."}
+		want := []string{"Phone 2|state|It is denied.", "Phone 1|unplugged|Unplugged.", "Phone 3|plugged|Plugged in at port 1-3.", "|plugged|A device was plugged in at port 1-4."}
 		if got := texts(next.Log); !slices.Equal(got, want) {
 			t.Errorf("log: want %q, got %q", want, got)
 		}
-		if !slices.Equal(next.Keys, []string{"1-2", "1-3"}) || len(next.Phones) != 2 || next.Phones[0].Standing != Fault {
+		if !slices.Equal(next.Keys, []string{"1-2", "1-3", "1-4"}) || len(next.Phones) != 3 || next.Phones[0].Standing != Fault {
 			t.Errorf("got %+v", next)
 		}
 	})
