@@ -62,6 +62,14 @@ await page.keyboard.press('Enter');
 await page.locator('#log li', { hasText: 'Kiosk 01 Asked to trust this computer.' }).waitFor();
 await group('ready').getByText('Kiosk 01', { exact: true }).waitFor();
 
+step('what ends connections is asked twice, and touches one phone');
+const before = await page.locator('.group[data-standing=ready] .phone').count();
+await row('Anna’s iPhone').getByRole('button', { name: 'Open anew' }).click();
+await row('Anna’s iPhone').getByRole('button', { name: /Open anew: / }).click();
+await page.locator('#log li', { hasText: 'Anna’s iPhone Opened anew.' }).waitFor();
+await group('ready').getByText('Anna’s iPhone').waitFor();
+assert.equal(await page.locator('.group[data-standing=ready] .phone').count(), before);
+
 step('groups can be shown alone');
 await page.getByRole('button', { name: /need.* someone/ }).click();
 await group('ready').waitFor({ state: 'hidden' });
