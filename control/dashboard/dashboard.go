@@ -50,10 +50,10 @@ func New(cfg Config) *Server {
 		func(ctx context.Context, ref string) (control.Device, error) {
 			return cfg.Actor.Trust(ctx, ref, control.TrustRequest{})
 		}))
-	s.mux.HandleFunc("POST /api/phones/{phone}/reset", s.action("Reset over USB.", func(ctx context.Context, ref string) (control.Device, error) {
+	s.mux.HandleFunc("POST /api/phones/{phone}/reset", s.action("", func(ctx context.Context, ref string) (control.Device, error) {
 		return cfg.Actor.Reset(ctx, ref)
 	}))
-	s.mux.HandleFunc("POST /api/phones/{phone}/reopen", s.action("Opened anew.", func(ctx context.Context, ref string) (control.Device, error) {
+	s.mux.HandleFunc("POST /api/phones/{phone}/reopen", s.action("", func(ctx context.Context, ref string) (control.Device, error) {
 		return cfg.Actor.Reopen(ctx, ref)
 	}))
 	if cfg.Metrics != nil {
@@ -104,7 +104,8 @@ func (s *Server) trusted(r *http.Request) bool {
 	return ok && s.cfg.Token != "" && subtle.ConstantTimeCompare([]byte(token), []byte(s.cfg.Token)) == 1
 }
 
-// action has the daemon do something with a phone, and notes that in the log.
+// action has the daemon do something with a phone, and notes that in the log if done
+// says so; recoveries are there anyway.
 func (s *Server) action(done string, do func(ctx context.Context, ref string) (control.Device, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !s.trusted(r) {
@@ -115,6 +116,10 @@ func (s *Server) action(done string, do func(ctx context.Context, ref string) (c
 		d, err := do(r.Context(), r.PathValue("phone"))
 		if err != nil {
 			fail(w, err)
+			return
+		}
+		if done == "" {
+			answer(w, d)
 			return
 		}
 		s.cfg.Observer.Note("action", observer.KeyOf(d), observer.Pending, done)

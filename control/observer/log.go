@@ -9,7 +9,7 @@ const maxLog = 400
 type Entry struct {
 	Seq      uint64    `json:"seq"` // counts from 1
 	Time     time.Time `json:"time"`
-	Kind     string    `json:"kind"`          // "plugged", "unplugged", "state", "daemon" or "action"
+	Kind     string    `json:"kind"`          // "plugged", "unplugged", "state", "recovery", "daemon" or "action"
 	Key      string    `json:"key,omitempty"` // of the phone, see KeyOf
 	Name     string    `json:"name,omitempty"`
 	UDID     string    `json:"udid,omitempty"`

@@ -1,9 +1,11 @@
 package observer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -363,6 +365,7 @@ func (o *Observer) count(now time.Time, devices []control.DeviceStats) {
 	defer o.mu.Unlock()
 	o.sampled = now
 	next, moved := o.version+1, false
+	var mended []Entry
 	for _, d := range devices {
 		p := o.phones[KeyOf(control.Device{UDID: d.UDID, PortPath: d.PortPath})]
 		if p == nil || udidOf(p.device) != udidOf(control.Device{UDID: d.UDID}) {
@@ -384,12 +387,38 @@ func (o *Observer) count(now time.Time, devices []control.DeviceStats) {
 		if !p.sampled || inRate != p.inRate || outRate != p.outRate || !alike(p.device.Counters, d.Counters) {
 			p.counters, moved = next, true
 		}
+		// A reset takes the phone off the bus: it may be another plug that tells of it.
+		if r := d.LastRecovery; r != nil && r.Time.After(p.series.recovered) && r.Time.After(o.daemon.Since) {
+			p.series.recovered = r.Time
+			p.counters, moved = next, true
+			mended = append(mended, Entry{Time: r.Time, Kind: "recovery", Key: KeyOf(p.device), Name: TitleOf(p.device), UDID: udidOf(p.device),
+				Standing: standingOf(*r), Text: recoveryText(*r)})
+		}
 		p.device.Counters = d.Counters
 		p.at, p.sampled, p.inRate, p.outRate = now, true, inRate, outRate
 	}
 	if moved {
 		o.changeLocked()
 	}
+	for _, e := range mended {
+		o.noteLocked(e)
+	}
+}
+
+// standingOf is that of a phone after an attempt to mend it.
+func standingOf(r control.Recovery) Standing {
+	if r.Action == control.ActionLeave {
+		return Fault
+	}
+	return Pending
+}
+
+// recoveryText says what was done to mend a phone, and why.
+func recoveryText(r control.Recovery) string {
+	what := map[string]string{
+		control.ActionReopen: "Opened anew", control.ActionReset: "Reset over USB", control.ActionLeave: "Left alone",
+	}[r.Action]
+	return cmp.Or(what, r.Action) + ": " + strings.TrimSuffix(r.Reason, ".") + "."
 }
 
 // alike reports whether nothing differs that is shown.

@@ -147,6 +147,16 @@ func TestRates(t *testing.T) {
 		if v := o.Since(v.Version); v.Traffic != nil || len(v.Log) > 0 {
 			t.Errorf("silence shows as %+v", v)
 		}
+		// A recovery, by whomever, is an event.
+		mended := device(1, "trusted", 5000, 200)
+		mended.LastRecovery = &control.Recovery{Time: time.Now(), Action: control.ActionReset, Reason: "it took nothing"}
+		v = o.Since(0)
+		d.set(d.events, mended, device(2, "trusted", 5, 5))
+		time.Sleep(2 * interval)
+		synctest.Wait()
+		if got := texts(o.Since(v.Version).Log); !slices.Equal(got, []string{"Phone 1|recovery|Reset over USB: it took nothing."}) {
+			t.Errorf("a recovery shows as %q", got)
+		}
 		// A replug between two looks begins to count anew.
 		d.set(d.events, device(1, "trusted", 300, 0), device(2, "trusted", 5, 5))
 		time.Sleep(interval)

@@ -13,6 +13,8 @@ const (
 type Series struct {
 	last    int64 // number of the newest bin, 0 before any
 	in, out [Bins]uint64
+
+	recovered time.Time // of the newest recovery that is in the log
 }
 
 func binOf(t time.Time) int64 { return t.Unix() / int64(Step/time.Second) }

@@ -66,7 +66,7 @@ step('what ends connections is asked twice, and touches one phone');
 const before = await page.locator('.group[data-standing=ready] .phone').count();
 await row('Anna’s iPhone').getByRole('button', { name: 'Open anew' }).click();
 await row('Anna’s iPhone').getByRole('button', { name: /Open anew: / }).click();
-await page.locator('#log li', { hasText: 'Anna’s iPhone Opened anew.' }).waitFor();
+await page.locator('#log li', { hasText: 'Anna’s iPhone Opened anew: ' }).waitFor();
 await group('ready').getByText('Anna’s iPhone').waitFor();
 assert.equal(await page.locator('.group[data-standing=ready] .phone').count(), before);
 
