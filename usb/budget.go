@@ -28,7 +28,7 @@ const (
 // would have more of a busy host.
 var (
 	plentiful = buffers{inCount: 3, inSize: inWhole, outCount: 16, outSize: outWhole} // 0.85 MiB
-	normal    = buffers{inCount: 3, inSize: inWhole, outCount: 4, outSize: outWhole}  // 0.28 MiB
+	normal    = buffers{inCount: 3, inSize: inWhole, outCount: 3, outSize: outWhole}  // 0.24 MiB
 	scarce    = buffers{inCount: 2, inSize: inSmall, outCount: 1, outSize: outWhole}  // 80 KiB
 )
 
@@ -40,7 +40,8 @@ const memoryParameter = "/sys/module/usbcore/parameters/usbfs_memory_mb"
 
 // Budget shares the memory that usbfs grants to all programs together out to the
 // phones of this one: generous buffers up to an eighth of it, normal ones up to two
-// thirds, scarce ones then. With the kernel's default that is 2, 33 and 101 phones.
+// thirds, scarce ones then. With the kernel's default that is 2, 40 and 108 phones;
+// eight get by with 1 MiB.
 // It only plans: should the kernel refuse memory nevertheless, the pipe gets by with
 // less. The zero value reads the kernel's limit at its first use. Its methods may be
 // called from several goroutines.

@@ -147,12 +147,12 @@ func TestBudget(t *testing.T) {
 	b := &Budget{Limit: 16 << 20}
 	count := map[buffers]int{}
 	var plans []buffers
-	for range 101 {
+	for range 108 {
 		plan := b.take()
 		count[plan]++
 		plans = append(plans, plan)
 	}
-	if count[plentiful] != 2 || count[normal] != 31 || b.used > b.Limit {
+	if count[plentiful] != 2 || count[normal] != 38 || b.used > b.Limit {
 		t.Errorf("plans %v use %d bytes", count, b.used)
 	}
 	for _, plan := range plans {
@@ -160,6 +160,13 @@ func TestBudget(t *testing.T) {
 	}
 	if b.used != 0 {
 		t.Errorf("%d bytes still used", b.used)
+	}
+	small := &Budget{Limit: 1 << 20}
+	for range 8 {
+		small.take()
+	}
+	if small.used > small.Limit {
+		t.Errorf("eight phones use %d bytes of 1 MiB", small.used)
 	}
 	if plan := (&Budget{Limit: -1}).take(); plan != plentiful {
 		t.Errorf("without a limit: %+v", plan)
