@@ -88,8 +88,7 @@ var obedient = []deed{
 // that fits, and returns its exit code and the report.
 func hardwareCheck(t *testing.T, p *phone, deeds []deed, env []string, args ...string) (exit int, report string) {
 	t.Helper()
-	sysfs(t, p) // a phone that appears later would count as plugged in when asked for
-	settled(t)
+	settled(t, p) // a phone that appears later would count as plugged in when asked for
 	file := filepath.Join(t.TempDir(), "report.md")
 	cmd := exec.Command("/job/hardware", append([]string{"--daemon", "/job/gomuxd", "--limit", scaled(2 * time.Minute).String(), "-o", file}, args...)...)
 	cmd.Env = append(os.Environ(), env...)

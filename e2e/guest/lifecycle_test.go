@@ -30,9 +30,13 @@ func second(t *testing.T, d *daemon, args ...string) {
 	}
 }
 
-// settled waits until udevd is done with what has arrived.
-func settled(t *testing.T) {
+// settled waits until phones are on the bus, which they are some time after they have
+// got a port, and udevd is done with what has arrived.
+func settled(t *testing.T, phones ...*phone) {
 	t.Helper()
+	for _, p := range phones {
+		sysfs(t, p)
+	}
 	if err := settle(); err != nil {
 		t.Fatal(err)
 	}
@@ -58,11 +62,11 @@ func (d *daemon) ends() {
 func TestByHand(t *testing.T) {
 	stays := attach(t, 0, virtualphone.Config{}, usbip.Config{})
 	leaves := attach(t, 1, virtualphone.Config{}, usbip.Config{})
-	settled(t)
+	settled(t, stays, leaves)
 	d := startWith(t, "-n", "-z", "-p")
 	visible(t, stays, leaves)
 	other := attach(t, 2, virtualphone.Config{}, usbip.Config{})
-	settled(t)
+	settled(t, other)
 	leaves.Unplug() // which is noticed after the arrival
 	visible(t, stays)
 	second(t, d, "-n")
@@ -70,7 +74,7 @@ func TestByHand(t *testing.T) {
 	other.Unplug()
 	visible(t, stays)
 	other.replug(t)
-	settled(t)
+	settled(t, other)
 	if err := d.cmd.Process.Signal(syscall.SIGUSR2); err != nil {
 		t.Fatal(err)
 	}
@@ -86,6 +90,7 @@ func TestByHand(t *testing.T) {
 func TestExitWithPhone(t *testing.T) {
 	skipC(t, "says so in other words")
 	p := attach(t, 0, virtualphone.Config{}, usbip.Config{})
+	settled(t, p) // udevd asks it to exit when an earlier phone leaves
 	d := startWith(t, "-z")
 	visible(t, p)
 	second(t, d, "-x")
