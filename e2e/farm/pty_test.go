@@ -112,7 +112,10 @@ func TestTop(t *testing.T) {
 	}
 	seen.wait(t, "12 phones")
 	seen.wait(t, "Clara")
+	press("/clara\r")
 	seen.wait(t, "tapped Don't Trust")
+	press("\x1b")
+	seen.wait(t, "Front desk")
 	press("/anna\r")
 	seen.wait(t, f.Phones[0].UDID())
 	press("c")
