@@ -45,11 +45,17 @@ const (
 func film(prints []print, cols, rows int, idle time.Duration) movie {
 	m := movie{cols: cols, rows: rows}
 	screen := vt.NewEmulator(cols, rows)
+	// What programs ask a terminal is answered to nobody: they have gone. The reader
+	// must have ended before the emulator is closed.
 	var answers sync.WaitGroup
-	defer answers.Wait()
-	defer screen.Close()
-	// What programs ask a terminal is answered to nobody: they have gone.
 	answers.Go(func() { _, _ = io.Copy(io.Discard, screen) })
+	defer func() {
+		if pipe, ok := screen.InputPipe().(io.Closer); ok {
+			pipe.Close()
+			answers.Wait()
+		}
+		screen.Close()
+	}()
 	shown := make([]*take, rows)
 	cut := func(at time.Duration) {
 		for y := range rows {
