@@ -89,10 +89,15 @@ func good(c net.Conn, what string) error {
 	return nil
 }
 
+// connectTo is the request for a port of a device.
+func connectTo(device uint32, port uint16) string {
+	return fmt.Sprintf("\t<key>MessageType</key>\n\t<string>Connect</string>\n"+
+		"\t<key>DeviceID</key>\n\t<integer>%d</integer>\n\t<key>PortNumber</key>\n\t<integer>%d</integer>\n", device, bits.ReverseBytes16(port))
+}
+
 // dial connects to a port of a device. The connection has no deadline.
 func dial(device uint32, port uint16) (net.Conn, error) {
-	c, err := request(fmt.Sprintf("\t<key>MessageType</key>\n\t<string>Connect</string>\n"+
-		"\t<key>DeviceID</key>\n\t<integer>%d</integer>\n\t<key>PortNumber</key>\n\t<integer>%d</integer>\n", device, bits.ReverseBytes16(port)))
+	c, err := request(connectTo(device, port))
 	if err != nil {
 		return nil, err
 	}

@@ -275,7 +275,7 @@ func (n *null) acknowledge() error {
 	return nil
 }
 
-var portKey = regexp.MustCompile(`<key>PortNumber</key><integer>(\d+)</integer>`)
+var portKey = regexp.MustCompile(`<key>PortNumber</key>\s*<integer>(\d+)</integer>`)
 
 // serve is one client: a Listen, or a Connect to the one phone.
 func (n *null) serve(sock net.Conn, udid string) {

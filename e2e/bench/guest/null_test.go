@@ -1,9 +1,7 @@
 package main
 
 import (
-	"fmt"
 	"io"
-	"math/bits"
 	"net"
 	"path/filepath"
 	"sync"
@@ -60,7 +58,7 @@ func TestNull(t *testing.T) {
 				return
 			}
 			defer c.Close()
-			b := plistMessage(fmt.Sprintf("<key>MessageType</key><string>Connect</string><key>PortNumber</key><integer>%d</integer>", bits.ReverseBytes16(way.port())))
+			b := plistMessage(connectTo(1, way.port()))
 			if _, err := c.Write(b); err != nil {
 				t.Error(err)
 				return
