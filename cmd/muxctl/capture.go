@@ -57,18 +57,7 @@ and told at the end.`,
 				return usagef("a capture is nothing for a terminal: write it with -w FILE, or pipe it into \"wireshark -k -i -\"")
 			}
 			ctx, c := cmd.Context(), a.api()
-			var (
-				d   control.Device
-				err error
-			)
-			if len(args) == 1 {
-				d, err = c.Device(ctx, args[0])
-			} else {
-				var all []control.Device
-				if all, err = c.Devices(ctx); err == nil {
-					d, err = only(all)
-				}
-			}
+			d, err := chosen(ctx, c, args)
 			if err != nil {
 				return lacking(err, "a capture")
 			}

@@ -218,6 +218,18 @@ func find(devices []control.Device, ref string) (control.Device, error) {
 	return control.Device{}, control.Errorf(control.CodeNotFound, "there is no device %q: name one that is; plugged in: %s", ref, enumerate(devices))
 }
 
+// chosen is the device that a command with at most one argument means.
+func chosen(ctx context.Context, c api, args []string) (control.Device, error) {
+	if len(args) == 1 {
+		return c.Device(ctx, args[0])
+	}
+	all, err := c.Devices(ctx)
+	if err != nil {
+		return control.Device{}, err
+	}
+	return only(all)
+}
+
 // only returns the device that a command without an argument means.
 func only(devices []control.Device) (control.Device, error) {
 	switch len(devices) {

@@ -50,18 +50,7 @@ was over.`,
 				defer cancel()
 			}
 			c := a.api()
-			var (
-				d   control.Device
-				err error
-			)
-			if len(args) == 1 {
-				d, err = c.Device(ctx, args[0])
-			} else {
-				var all []control.Device
-				if all, err = c.Devices(ctx); err == nil {
-					d, err = only(all)
-				}
-			}
+			d, err := chosen(ctx, c, args)
 			if err != nil {
 				return lacking(err, "asking for trust")
 			}
