@@ -17,6 +17,8 @@ type Cable struct {
 
 	mu        sync.Mutex // guards all below, the link and its conns
 	inReady   sync.Cond  // there may be something for an IN transfer, or an end
+	onIn      func()     // called for the same reason, without the lock
+	woken     bool       // onIn is to be called when the lock is given back
 	unplugged bool
 	unplugIn  int   // packets of the host until the cable is pulled, 0 = off
 	pipe      *pipe // the latest claim
@@ -39,6 +41,38 @@ func newCable(p *Phone) *Cable {
 	return c
 }
 
+// unlock gives mu back and calls onIn if that is due.
+func (c *Cable) unlock() {
+	var f func()
+	if c.woken {
+		c.woken, f = false, c.onIn
+	}
+	c.mu.Unlock()
+	if f != nil {
+		f()
+	}
+}
+
+// wait is cond.Wait, but for a wake-up that is still to be told: then it returns
+// when it has told it.
+func (c *Cable) wait(cond *sync.Cond) {
+	if c.woken && c.onIn != nil {
+		c.unlock()
+		c.mu.Lock()
+		return
+	}
+	cond.Wait()
+}
+
+// OnIn has f called each time that there may be something new for TryBulkIn, an
+// error at last: by whoever brought it, without the cable's lock, and from
+// several goroutines at a time. nil ends that, but for calls that are on their way.
+func (c *Cable) OnIn(f func()) {
+	c.mu.Lock()
+	defer c.unlock()
+	c.onIn = f
+}
+
 // Phone is the phone at the other end.
 func (c *Cable) Phone() *Phone { return c.phone }
 
@@ -50,7 +84,7 @@ func (c *Cable) Unplug() { c.phone.unplug(c) }
 // keeps nothing of b and fails only with ErrUnplugged.
 func (c *Cable) BulkOut(b []byte) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.unlock()
 	if c.unplugged {
 		return ErrUnplugged
 	}
@@ -114,18 +148,31 @@ func (c *Cable) BulkIn(b []byte) (int, error) { return c.bulkIn(b, nil, nil) }
 func (c *Cable) BulkInContext(ctx context.Context, b []byte) (int, error) {
 	stop := context.AfterFunc(ctx, func() {
 		c.mu.Lock()
-		defer c.mu.Unlock()
+		defer c.unlock()
 		c.inReady.Broadcast()
 	})
 	defer stop()
 	return c.bulkIn(b, nil, ctx)
 }
 
+// TryBulkIn is BulkIn that does not wait: done is false while there is nothing.
+func (c *Cable) TryBulkIn(b []byte) (n int, done bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unplugged {
+		return 0, false, ErrUnplugged
+	}
+	n, done = c.transferInLocked(b)
+	c.woken = false // done says so
+	c.phone.stats.inBytes.Add(uint64(n))
+	return n, done, nil
+}
+
 // bulkIn ends with net.ErrClosed when pipe is closed and with ctx's error when
 // it ends; either may be nil.
 func (c *Cable) bulkIn(b []byte, p *pipe, ctx context.Context) (int, error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.unlock()
 	for {
 		if p != nil && p.closed {
 			return 0, p.endLocked()
@@ -140,7 +187,7 @@ func (c *Cable) bulkIn(b []byte, p *pipe, ctx context.Context) (int, error) {
 			c.phone.stats.inBytes.Add(uint64(n))
 			return n, nil
 		}
-		c.inReady.Wait()
+		c.wait(&c.inReady)
 	}
 }
 
@@ -215,12 +262,15 @@ func (c *Cable) nextInLocked(b []byte) int {
 }
 
 // wakeLocked tells waiting IN transfers that there is something to send.
-func (c *Cable) wakeLocked() { c.inReady.Broadcast() }
+func (c *Cable) wakeLocked() {
+	c.woken = true
+	c.inReady.Broadcast()
+}
 
 // kick looks at every conn again after a change of the faults.
 func (c *Cable) kick() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.unlock()
 	for _, k := range c.link.conns {
 		k.ackDue = k.ackDue || k.serving // the window may have changed
 		k.enqueueLocked()
@@ -230,7 +280,7 @@ func (c *Cable) kick() {
 
 func (c *Cable) inject(b []byte) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.unlock()
 	if c.unplugged {
 		return ErrUnplugged
 	}
@@ -240,7 +290,7 @@ func (c *Cable) inject(b []byte) error {
 
 func (c *Cable) sendPacket(proto uint32, body []byte) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.unlock()
 	if c.unplugged {
 		return ErrUnplugged
 	}
@@ -250,7 +300,7 @@ func (c *Cable) sendPacket(proto uint32, body []byte) error {
 
 func (c *Cable) resetAll(text string) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.unlock()
 	for _, k := range c.link.conns {
 		k.abortLocked(text)
 	}
@@ -259,7 +309,7 @@ func (c *Cable) resetAll(text string) {
 // openConns is the number of connections the link holds.
 func (c *Cable) openConns() int {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.unlock()
 	return len(c.link.conns)
 }
 
@@ -271,7 +321,7 @@ func (c *Cable) Reset() error {
 		c.phone.SetFaults(Faults{})
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.unlock()
 	if c.unplugged {
 		return ErrUnplugged
 	}
@@ -292,7 +342,7 @@ func (c *Cable) Reset() error {
 func (c *Cable) end() {
 	c.cancel()
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.unlock()
 	c.unplugged = true
 	c.link.drop(ErrUnplugged)
 	c.link.queue = nil

@@ -172,7 +172,9 @@ func (k *conn) outputLocked(b []byte) int {
 			k.sndNext++
 		}
 		k.c.phone.stats.payloadSent.Add(uint64(n))
-		k.writable.Broadcast()
+		if k.sent.n <= ringSize/2 { // one wake-up for several segments
+			k.writable.Broadcast()
+		}
 	case k.closing && k.sent.n == 0:
 		s.flags = flagRST
 		n = copy(b[tcpHeader:], k.resetText)

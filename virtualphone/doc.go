@@ -60,5 +60,6 @@
 //
 // One goroutine serves each accepted connection; it is started by the link and
 // waited for by Phone.Close. The data path itself has none: OUT transfers run
-// on the caller's goroutine, IN transfers pull.
+// on the caller's goroutine, IN transfers pull, or are called when it is worth while
+// (Cable.OnIn).
 package virtualphone

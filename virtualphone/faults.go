@@ -72,7 +72,7 @@ func (p *Phone) UnplugAfter(packets int) {
 		return
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.unlock()
 	c.unplugIn = packets
 }
 

@@ -22,7 +22,7 @@ func (a Addr) String() string { return strconv.Itoa(int(a)) }
 // then io.EOF; after an unplug ErrUnplugged.
 func (k *conn) Read(b []byte) (int, error) {
 	k.c.mu.Lock()
-	defer k.c.mu.Unlock()
+	defer k.c.unlock()
 	for {
 		switch {
 		case k.closing:
@@ -42,14 +42,14 @@ func (k *conn) Read(b []byte) (int, error) {
 		case len(b) == 0:
 			return 0, nil
 		}
-		k.readable.Wait()
+		k.c.wait(&k.readable)
 	}
 }
 
 // Write implements net.Conn. It blocks while the host takes nothing.
 func (k *conn) Write(b []byte) (int, error) {
 	k.c.mu.Lock()
-	defer k.c.mu.Unlock()
+	defer k.c.unlock()
 	total := 0
 	for {
 		switch {
@@ -68,7 +68,7 @@ func (k *conn) Write(b []byte) (int, error) {
 		if len(b) == 0 {
 			return total, nil
 		}
-		k.writable.Wait()
+		k.c.wait(&k.writable)
 	}
 }
 
@@ -77,7 +77,7 @@ func (k *conn) Close() error { return k.closeWith(k.c.phone.faults.Load().ResetT
 
 func (k *conn) closeWith(text string) error {
 	k.c.mu.Lock()
-	defer k.c.mu.Unlock()
+	defer k.c.unlock()
 	k.readEnd.set(k, time.Time{})
 	k.writeEnd.set(k, time.Time{})
 	if k.closing {
@@ -102,7 +102,7 @@ func (k *conn) RemoteAddr() net.Addr { return Addr(k.pair.host) }
 // SetDeadline implements net.Conn.
 func (k *conn) SetDeadline(t time.Time) error {
 	k.c.mu.Lock()
-	defer k.c.mu.Unlock()
+	defer k.c.unlock()
 	k.readEnd.set(k, t)
 	k.writeEnd.set(k, t)
 	return nil
@@ -111,7 +111,7 @@ func (k *conn) SetDeadline(t time.Time) error {
 // SetReadDeadline implements net.Conn.
 func (k *conn) SetReadDeadline(t time.Time) error {
 	k.c.mu.Lock()
-	defer k.c.mu.Unlock()
+	defer k.c.unlock()
 	k.readEnd.set(k, t)
 	return nil
 }
@@ -119,7 +119,7 @@ func (k *conn) SetReadDeadline(t time.Time) error {
 // SetWriteDeadline implements net.Conn.
 func (k *conn) SetWriteDeadline(t time.Time) error {
 	k.c.mu.Lock()
-	defer k.c.mu.Unlock()
+	defer k.c.unlock()
 	k.writeEnd.set(k, t)
 	return nil
 }
@@ -152,7 +152,7 @@ func (d *deadline) set(k *conn, t time.Time) {
 	turn := d.turn
 	d.timer = time.AfterFunc(left, func() {
 		k.c.mu.Lock()
-		defer k.c.mu.Unlock()
+		defer k.c.unlock()
 		if d.turn == turn {
 			d.over = true
 			k.readable.Broadcast()

@@ -26,7 +26,7 @@ type pipe struct {
 func (c *Cable) Pipe() io.ReadWriteCloser {
 	p := &pipe{c: c}
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.unlock()
 	if c.pipe != nil {
 		c.pipe.closed = true
 	}
@@ -55,9 +55,9 @@ func (p *pipe) Read(b []byte) (int, error) {
 func (p *pipe) Write(b []byte) (int, error) {
 	c := p.c
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.unlock()
 	for c.phone.faults.Load().StallOut && !p.closed && !c.unplugged {
-		c.inReady.Wait()
+		c.wait(&c.inReady)
 	}
 	switch {
 	case p.closed:
@@ -85,7 +85,7 @@ func (p *pipe) endLocked() error {
 // Close implements io.Closer. It is idempotent.
 func (p *pipe) Close() error {
 	p.c.mu.Lock()
-	defer p.c.mu.Unlock()
+	defer p.c.unlock()
 	p.closed = true
 	p.c.wakeLocked()
 	return nil

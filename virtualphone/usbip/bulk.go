@@ -1,112 +1,62 @@
 package usbip
 
-import (
-	"context"
-	"errors"
-	"fmt"
-)
+import "fmt"
 
-// carryIn carries out the IN requests of usbmux in turn, until the end (nil) or
-// until the phone or the socket fails.
-func (s *server) carryIn() error {
-	buf := make([]byte, frameSize+64<<10)
-	for {
-		t, ctx := s.nextIn()
-		if t == nil {
-			return nil
+// pump carries out the IN requests of usbmux in turn, as far as there is something
+// for them. Whoever brings a request or data calls it: that takes no goroutine, which
+// would have to be woken for each. One at a time is at it, and looks again for those
+// who came meanwhile.
+func (s *server) pump() {
+	s.again.Store(true)
+	for s.again.Load() && s.pumping.TryLock() {
+		s.again.Store(false)
+		for s.carryIn() {
 		}
-		if len(buf) < frameSize+t.length {
-			buf = make([]byte, frameSize+t.length)
-		}
-		status, wait := s.g.verdictIn()
-		n := 0
-		switch {
-		case wait:
-			<-ctx.Done()
-			if s.again(t) {
-				continue
-			}
-			status = statusUnlinked
-		case status == statusOK:
-			var err error
-			n, err = s.cable.BulkInContext(ctx, buf[frameSize:frameSize+t.length])
-			if errors.Is(err, context.Canceled) {
-				if s.again(t) {
-					continue
-				}
-				status = statusUnlinked
-			} else if err != nil {
-				return err
-			}
-		}
-		if err := s.finishIn(t, buf, status, n); err != nil {
-			return err
-		}
+		s.pumping.Unlock()
 	}
 }
 
-// nextIn waits for an IN request and takes it. Its context ends when it is
-// unlinked, when the faults have changed, and at the end.
-func (s *server) nextIn() (*transfer, context.Context) {
+// carryIn carries out one IN request, and reports whether there may be more.
+func (s *server) carryIn() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.ins) == 0 && !s.ended {
-		s.inReady.Wait()
-	}
-	if s.ended {
-		return nil, nil
-	}
-	t := s.ins[0]
-	s.ins = s.ins[:copy(s.ins, s.ins[1:])]
-	t.running = true
-	ctx, stop := context.WithCancel(context.Background())
-	s.stop = stop
-	return t, ctx
-}
-
-// again puts an interrupted request back in the first place, unless it has been
-// unlinked.
-func (s *server) again(t *transfer) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stop()
-	if t.unlinked {
+	if len(s.ins) == 0 || s.inErr != nil {
 		return false
 	}
-	t.running = false
-	s.ins = append(s.ins, nil)
-	copy(s.ins[1:], s.ins)
-	s.ins[0] = t
-	return true
-}
-
-// finishIn answers an IN request and, if it came too late for that, its unlink.
-// Its data are in buf after room for the frame.
-func (s *server) finishIn(t *transfer, buf []byte, status int32, n int) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stop()
+	t := s.ins[0]
+	if len(s.in) < frameSize+t.length {
+		s.in = make([]byte, frameSize+t.length)
+	}
+	status, wait := s.g.verdictIn()
+	if wait {
+		return false
+	}
+	n := 0
+	if status == statusOK {
+		var (
+			done bool
+			err  error
+		)
+		if n, done, err = s.cable.TryBulkIn(s.in[frameSize : frameSize+t.length]); err != nil {
+			s.inErr = err
+			s.conn.Close() // ends read
+		}
+		if !done {
+			return false
+		}
+	}
+	s.ins = s.ins[:copy(s.ins, s.ins[1:])]
 	delete(s.pending, t.seq)
-	if status == statusUnlinked {
-		return s.unlinkedLocked(t.unlinkedBy, status)
+	putSubmitted(s.in, &t.request, status, n)
+	if _, s.inErr = s.conn.Write(s.in[:frameSize+n]); s.inErr != nil {
+		s.conn.Close()
 	}
-	putSubmitted(buf, &t.request, status, n)
-	if _, err := s.conn.Write(buf[:frameSize+n]); err != nil {
-		return err
-	}
-	if t.unlinked {
-		return s.unlinkedLocked(t.unlinkedBy, statusOK)
-	}
-	return nil
+	return true
 }
 
 // wake has waiting requests look at the faults again.
 func (s *server) wake() {
-	s.mu.Lock()
-	if s.stop != nil {
-		s.stop()
-	}
-	s.mu.Unlock()
+	s.pump()
 	s.outMu.Lock()
 	defer s.outMu.Unlock()
 	for len(s.outs) > 0 {

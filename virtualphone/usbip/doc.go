@@ -43,7 +43,8 @@
 //
 // # Goroutines
 //
-// Serve reads frames on its caller's goroutine and has one goroutine more that
-// carries out IN transfers of usbmux, in turn; it waits for it. Follow runs on
-// its caller's goroutine.
+// Serve reads frames on its caller's goroutine. IN transfers of usbmux are carried
+// out, one at a time and in turn, by whoever brings what they wait for: that
+// goroutine brings requests and what the host sends, a service brings data.
+// Follow runs on its caller's goroutine.
 package usbip

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"gomuxd/virtualphone"
 )
@@ -15,10 +16,7 @@ import (
 // transfer is one request without an answer yet.
 type transfer struct {
 	request
-	data       []byte // of an OUT transfer that waits
-	running    bool   // in the hands of the IN goroutine
-	unlinked   bool   // while running: unlinkSeq wants an answer
-	unlinkedBy uint32
+	data []byte // of an OUT transfer that waits
 }
 
 // server is one plugged period over one socket.
@@ -33,11 +31,13 @@ type server struct {
 	// so that holding mu while writing does not hold up anything for long.
 	mu      sync.Mutex
 	pending map[uint32]*transfer
-	ins     []*transfer        // of usbmux, in turn
-	inReady sync.Cond          // ins has one, or the end
-	stop    context.CancelFunc // interrupts the IN transfer that runs
-	ended   bool
+	ins     []*transfer // of usbmux, in turn
 	frame   [frameSize]byte
+	in      []byte // where IN transfers are made, behind room for a frame
+	inErr   error  // ended them
+
+	pumping sync.Mutex  // held by who carries out IN transfers; taken before mu
+	again   atomic.Bool // there may be more to carry out
 
 	outMu   sync.Mutex  // keeps OUT transfers in turn; guards the next two; taken before mu
 	outs    []*transfer // of usbmux, held up by a NAK
@@ -52,8 +52,7 @@ const maxHeld = 32 << 20
 // unplugged (virtualphone.ErrUnplugged) or the host has switched the USB mode
 // (ErrModeSwitch). It closes conn and waits for all it has started.
 func (g *Gadget) Serve(ctx context.Context, conn net.Conn, cable *virtualphone.Cable) error {
-	s := &server{g: g, cable: cable, conn: conn, pending: make(map[uint32]*transfer)}
-	s.inReady.L = &s.mu
+	s := &server{g: g, cable: cable, conn: conn, pending: make(map[uint32]*transfer), in: make([]byte, frameSize+64<<10)}
 	if err := g.begin(s); err != nil {
 		conn.Close()
 		return err
@@ -61,40 +60,22 @@ func (g *Gadget) Serve(ctx context.Context, conn net.Conn, cable *virtualphone.C
 	defer g.end()
 	unhook := context.AfterFunc(ctx, func() { conn.Close() })
 	defer unhook()
-	var (
-		wg    sync.WaitGroup
-		inErr error
-	)
-	wg.Go(func() {
-		inErr = s.carryIn()
-		if inErr != nil {
-			conn.Close() // ends read
-		}
-	})
+	cable.OnIn(s.pump)
 	err := s.read()
-	s.end()
+	cable.OnIn(nil)
 	conn.Close()
-	wg.Wait()
+	s.pumping.Lock() // for good: nobody is at it any more
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case inErr != nil:
-		return inErr
+	case errors.Is(err, ErrModeSwitch):
+		return err
+	case s.inErr != nil:
+		return s.inErr
 	case errors.Is(err, io.EOF):
 		return nil
 	}
 	return err
-}
-
-// end stops the IN goroutine.
-func (s *server) end() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ended = true
-	if s.stop != nil {
-		s.stop()
-	}
-	s.inReady.Broadcast()
 }
 
 // read takes the host's frames, one after the other.
@@ -149,6 +130,7 @@ func (s *server) submit(r *request, data []byte) error {
 		return s.submitControl(r, data)
 	case r.in && r.endpoint|0x80 == muxIn && s.hasMux():
 		_, err := s.hold(r, nil, true)
+		s.pump()
 		return err
 	case !r.in && r.endpoint == muxOut && s.hasMux():
 		return s.submitOut(r, data)
@@ -241,7 +223,6 @@ func (s *server) hold(r *request, data []byte, in bool) (*transfer, error) {
 	s.pending[r.seq] = t
 	if in {
 		s.ins = append(s.ins, t)
-		s.inReady.Signal()
 	}
 	return t, nil
 }
@@ -271,24 +252,15 @@ func (s *server) unlink(r *request) error {
 	defer s.mu.Unlock()
 	t := s.pending[r.unlinkSeq]
 	status := int32(statusUnlinked)
-	switch {
-	case t == nil:
-		status = statusOK
-	case t.running:
-		t.unlinked, t.unlinkedBy = true, r.seq
-		s.stop()
-		return nil // the IN goroutine answers
-	default:
+	if t == nil {
+		status = statusOK // it was too late
+	} else {
 		delete(s.pending, t.seq)
 		s.ins = without(s.ins, t)
 		s.outs = without(s.outs, t)
 		s.outSize -= len(t.data)
 	}
-	return s.unlinkedLocked(r.seq, status)
-}
-
-func (s *server) unlinkedLocked(seq uint32, status int32) error {
-	putUnlinked(s.frame[:], seq, status)
+	putUnlinked(s.frame[:], r.seq, status)
 	_, err := s.conn.Write(s.frame[:])
 	return err
 }
