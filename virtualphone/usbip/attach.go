@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"gomuxd/virtualphone/rawconn"
 )
 
 // Controllers is where the kernel shows its virtual host controllers: the ports
@@ -119,9 +121,14 @@ func attach(p port, speed Speed) (net.Conn, error) {
 		}
 	}
 	file := os.NewFile(uintptr(fds[1]), "usbip")
-	conn, err := net.FileConn(file)
+	c, err := net.FileConn(file)
 	file.Close()
 	if err != nil {
+		return nil, fmt.Errorf("socket pair: %w", err)
+	}
+	conn, err := rawconn.New(c)
+	if err != nil {
+		c.Close()
 		return nil, fmt.Errorf("socket pair: %w", err)
 	}
 	// The device id is only shown in sysfs.

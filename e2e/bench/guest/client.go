@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strconv"
 	"time"
+
+	"gomuxd/virtualphone/rawconn"
 )
 
 const socketPath = "/var/run/usbmuxd"
@@ -105,7 +107,11 @@ func dial(device uint32, port uint16) (net.Conn, error) {
 		c.Close()
 		return nil, err
 	}
-	return c, c.SetDeadline(time.Time{})
+	if err := c.SetDeadline(time.Time{}); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return rawconn.New(c)
 }
 
 // list asks for the devices and counts them.
