@@ -66,7 +66,7 @@ type target struct {
 
 func newClient(s *Server, conn net.Conn, number uint64, gate *access.Gate) *client {
 	_, tcp := below(conn).(*net.TCPConn)
-	c := &client{srv: s, number: number, conn: conn, raw: rawConn(below(conn)), tcp: tcp, gate: gate}
+	c := &client{srv: s, number: number, conn: newUnixConn(conn), raw: rawConn(below(conn)), tcp: tcp, gate: gate}
 	if t := secured(conn); t != nil {
 		c.admit(t.Conn) // as somebody; handshake says who
 	} else {
@@ -380,8 +380,12 @@ func (c *client) data(tag uint32, payload []byte, err error) state {
 // send writes one whole message in one call and gives buf back. A client that
 // does not take it in time is dropped.
 func (c *client) send(buf *[]byte) state {
-	_ = c.conn.SetWriteDeadline(time.Now().Add(c.srv.cfg.ReplyTimeout))
-	_, err := c.conn.Write(*buf)
+	var err error
+	if n := c.tryWrite(*buf); n < len(*buf) {
+		_ = c.conn.SetWriteDeadline(time.Now().Add(c.srv.cfg.ReplyTimeout))
+		_, err = c.conn.Write((*buf)[n:])
+		_ = c.conn.SetWriteDeadline(time.Time{})
+	}
 	if cap(*buf) <= maxMessage {
 		replies.Put(buf)
 	}
@@ -392,6 +396,14 @@ func (c *client) send(buf *[]byte) state {
 		c.logDrop("client does not read its reply, dropped")
 	}
 	return closed
+}
+
+// tryWrite writes what the socket takes at once, if it can be told.
+func (c *client) tryWrite(b []byte) int {
+	if u, ok := c.conn.(*unixConn); ok {
+		return u.tryWrite(b)
+	}
+	return 0
 }
 
 // lingerTime bounds how long a socket stays open for the other end to read what

@@ -1,12 +1,12 @@
 package socket
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"os"
 	"sync"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -90,11 +90,12 @@ func (h *hangups) run() {
 	var events [64]unix.EpollEvent
 	_ = h.raw.Read(func(fd uintptr) bool { // the error says closed
 		for {
-			n, err := unix.EpollWait(int(fd), events[:], 0)
-			if errors.Is(err, unix.EINTR) {
+			// Does not wait, so Go's scheduler need not know.
+			n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, fd, uintptr(unsafe.Pointer(&events)), uintptr(len(events)), 0, 0, 0)
+			switch {
+			case errno == unix.EINTR:
 				continue
-			}
-			if n <= 0 {
+			case errno != 0 || n == 0:
 				return false
 			}
 			for _, e := range events[:n] {
@@ -121,14 +122,15 @@ func (h *hangups) close() {
 func closedByPeer(raw syscall.RawConn) bool {
 	closed := true // as is a socket that cannot be asked
 	_ = raw.Control(func(fd uintptr) {
-		poll := []unix.PollFd{{Fd: int32(fd)}}
+		poll := unix.PollFd{Fd: int32(fd)}
+		var now unix.Timespec
 		for {
-			_, err := unix.Poll(poll, 0)
-			if !errors.Is(err, unix.EINTR) {
+			_, _, errno := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&poll)), 1, uintptr(unsafe.Pointer(&now)), 0, 0, 0)
+			if errno != unix.EINTR {
 				break
 			}
 		}
-		closed = poll[0].Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0
+		closed = poll.Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0
 	})
 	return closed
 }

@@ -32,8 +32,7 @@ func (c *client) splice() state {
 	if c.result(c.target.tag, resultOK) != command {
 		return closed
 	}
-	_ = c.conn.SetWriteDeadline(time.Time{})
-	if u, ok := c.conn.(*net.UnixConn); ok {
+	if u, ok := c.conn.(*unixConn); ok {
 		_ = u.SetWriteBuffer(socketBuffer) // as much as the system allows
 	}
 
@@ -158,7 +157,7 @@ func (c *client) endDevice() {
 // its peer an error instead.
 func (c *client) finish() {
 	_ = c.conn.SetReadDeadline(time.Time{})
-	u, ok := c.conn.(*net.UnixConn)
+	u, ok := c.conn.(*unixConn)
 	if !ok {
 		c.linger()
 		return
