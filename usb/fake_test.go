@@ -39,6 +39,7 @@ type fakeKernel struct {
 	mapped    int
 	released  bool
 	closed    bool
+	yields    int
 
 	ready    chan struct{} // an edge
 	deadline time.Time
@@ -199,6 +200,12 @@ func (k *fakeKernel) clearHalt(ep uint8) unix.Errno {
 		return k.onClear(ep)
 	}
 	return 0
+}
+
+func (k *fakeKernel) yield() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.yields++
 }
 
 func (k *fakeKernel) wait(ready func(uintptr) bool) error {

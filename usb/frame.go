@@ -25,6 +25,8 @@ type kernel interface {
 	// ready must not block. At the time set by interrupt it fails with
 	// os.ErrDeadlineExceeded.
 	wait(ready func(uintptr) bool) error
+	// yield lets others run who wait for descriptors.
+	yield()
 	// interrupt ends each wait at t; never for the zero time.
 	interrupt(t time.Time)
 	// alloc returns memory for transfers, mapped from the kernel if it can be;

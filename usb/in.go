@@ -22,6 +22,7 @@ type inSide struct {
 	idle    int   // frames for which there was no memory
 	length  int   // bytes of a transfer
 	fails   int   // recoveries in a row
+	run     int   // transfers since the reader waited
 	halt    fault // the endpoint is to be recovered
 	collect func(uintptr) bool
 

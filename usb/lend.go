@@ -7,6 +7,10 @@ import "golang.org/x/sys/unix"
 // Return must follow.
 func (p *Pipe) Next() ([]byte, error) {
 	p.readMu.Lock()
+	if p.rx.run == maxRun {
+		p.rx.run = 0
+		p.k.yield()
+	}
 	if err := p.waitReadable(); err != nil {
 		p.readMu.Unlock()
 		return nil, err
@@ -24,7 +28,12 @@ func (p *Pipe) Return() (more bool) {
 	if p.rx.n == 0 {
 		p.collect(0)
 	}
-	return p.rx.n > 0
+	if more = p.rx.n > 0; more {
+		p.rx.run++
+	} else {
+		p.rx.run = 0
+	}
+	return more
 }
 
 // Lend gives memory for a packet to the phone, that of its transfer, 48 KiB at least.

@@ -1,6 +1,7 @@
 package usb
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -108,6 +109,7 @@ type node struct {
 	noMmap  bool
 	careful int    // good completions until the fast way is taken again
 	reaped  *frame // where the kernel puts the address of a completed URB
+	yielder
 }
 
 // openNode opens a device node. The error is that of open(2).
@@ -135,6 +137,10 @@ func (n *node) poll(name string) error {
 		return fmt.Errorf("poll %s: %w", name, err)
 	}
 	n.conn = conn
+	if n.yielder, err = newYielder(); err != nil {
+		n.file.Close()
+		return err
+	}
 	return nil
 }
 
@@ -272,4 +278,4 @@ func (n *node) free(b []byte) { unix.Munmap(b) }
 func (n *node) zeroPacket() bool { return n.caps&capZeroPacket != 0 }
 
 // close implements kernel.
-func (n *node) close() error { return n.file.Close() }
+func (n *node) close() error { return errors.Join(n.file.Close(), n.yielder.close()) }
