@@ -29,6 +29,9 @@ func New(c net.Conn) (*Conn, error) {
 	return &Conn{c, raw}, err
 }
 
+// SyscallConn implements syscall.Conn.
+func (c *Conn) SyscallConn() (syscall.RawConn, error) { return c.raw, nil }
+
 // Read implements net.Conn.
 func (c *Conn) Read(b []byte) (n int, err error) {
 	if len(b) == 0 {

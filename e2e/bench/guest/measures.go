@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"syscall"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -460,7 +461,7 @@ func pester(device uint32) (stop func() error) {
 
 // full waits until no more arrives at a socket that nobody reads.
 func full(c net.Conn) error {
-	raw, err := c.(*net.UnixConn).SyscallConn()
+	raw, err := c.(syscall.Conn).SyscallConn()
 	if err != nil {
 		return err
 	}
