@@ -31,8 +31,8 @@ type libusbPhone struct {
 	log *zap.Logger
 }
 
-// withLibusb brings a phone up by libusb, of which nothing is left running when
-// it returns: its thread and gousb's ten wake-ups a second end with the context.
+// withLibusb brings a phone up by libusb, of which nothing is left running a moment
+// later: its thread and gousb's ten wake-ups a second end with the context.
 // Where libusb does not start or does not see the phone, usbfs must do.
 func withLibusb(at Address, cfg Config, sys sysDevice, known *switches) (prepared, error) {
 	for try := 1; ; try++ {
@@ -53,10 +53,14 @@ func onceWithLibusb(at Address, cfg Config, sys sysDevice, known *switches) (p p
 	if err != nil {
 		return p, err
 	}
+	// The end waits for one of gousb's wake-ups. The phone, and the next one, need not:
+	// contexts have nothing to do with each other.
 	defer func() {
-		if cerr := ctx.Close(); cerr != nil {
-			cfg.Log.Warn("libusb goes on running", zap.Error(cerr))
-		}
+		go func() { // 100 ms
+			if cerr := ctx.Close(); cerr != nil {
+				cfg.Log.Warn("libusb goes on running", zap.Error(cerr))
+			}
+		}()
 	}()
 
 	listed := false
