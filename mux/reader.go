@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -55,6 +56,9 @@ func (s *Session) readLoop() error {
 		if !more || batch == maxBatch { // one ack for several segments
 			s.kick()
 			batch = 0
+			if more {
+				runtime.Gosched() // to the readers of other phones
+			}
 		}
 	}
 }
