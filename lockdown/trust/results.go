@@ -58,7 +58,9 @@ func (m *Machine) begin(now time.Time) {
 func (m *Machine) ask(now time.Time) {
 	switch {
 	case m.cfg.Policy != Auto && !m.told:
-		if m.why == "" {
+		// What was wrong with the record that is gone says more, if it is still told.
+		tells := m.state == ForgottenByPhone || m.state == RecordBroken || m.state == BUIDMismatch
+		if m.why == "" || !tells {
 			m.set(NotAsked, CausePolicyAsk)
 		}
 		m.rest()
