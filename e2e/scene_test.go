@@ -114,11 +114,15 @@ func (s *scene) plug() {
 	s.attached()
 }
 
-// attached waits until clients hear of the phone, and has one list it.
+// attached waits until clients hear of the phone, and has one list it. What they heard
+// may have been an earlier plug, of which nobody has asked.
 func (s *scene) attached() {
 	s.t.Helper()
 	s.hear("Attached")
-	run(s.t, s.Rig, firstPhone, "idevice_id", "-l")
+	until(s.t, "idevice_id lists the phone", func() bool {
+		out, err := s.Run(limit(s.t), "idevice_id", "-l")
+		return err == nil && strings.Contains(out, firstPhone)
+	})
 }
 
 // unplug pulls the cable, and waits until all have heard of it.
