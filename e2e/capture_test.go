@@ -203,11 +203,9 @@ func TestCaptureReplug(t *testing.T) {
 	hidden, stopHidden := capture(t, r)
 	open, stopOpen := capture(t, r, "--with-secrets")
 	phone(t, r, "unplug")
-	until(t, "the phone is away", func() bool {
-		out, err := r.Muxctl(limit(t), "list", "--json")
-		return err == nil && out == "[]"
-	})
+	awaitAway(t, r)
 	phone(t, r, "replug")
+	awaitListed(t, r, 1)
 	run(t, r, "DeviceName", "ideviceinfo", "-s")
 	stopHidden()
 	stopOpen()

@@ -75,7 +75,9 @@ func TestDontTrustThenAgain(t *testing.T) {
 	phone(t, r, "tap", "dont-trust")
 	fails(t, r, "denied the trust dialog", "idevicepair", "pair")
 	phone(t, r, "unplug")
+	awaitAway(t, r)
 	phone(t, r, "replug")
+	awaitListed(t, r, 1)
 	pair(t, r)
 }
 

@@ -87,6 +87,15 @@ func awaitListed(t *testing.T, r *e2e.Rig, n int) {
 	}
 }
 
+// awaitAway waits until no phone is listed.
+func awaitAway(t *testing.T, r *e2e.Rig) {
+	t.Helper()
+	until(t, "no phone is listed", func() bool {
+		out, err := r.Muxctl(limit(t), "list", "--json")
+		return err == nil && out == "[]"
+	})
+}
+
 // container has a shell with mounts and a network of its own, where dir is /mnt, run
 // scripts; each gives what it printed and whether it succeeded.
 func container(t *testing.T, r *e2e.Rig, dir string) (run func(script string) (string, bool)) {
