@@ -410,7 +410,7 @@ func TestValues(t *testing.T) {
 	}
 	l.want("RemoveValue", map[string]any{"Domain": domainWiFi, "Key": "EnableWifiConnections"}, "")
 	l.want("SetValue", map[string]any{"Key": "TimeIntervalSince1970", "Value": float64(1e9)}, "")
-	if got := l.value("", "TimeIntervalSince1970").(float64); got < 1e9-1 || got > 1e9+100 {
+	if got := l.value("", "TimeIntervalSince1970").(float64); got < 1e9 || got > 1e9+100 {
 		t.Errorf("time = %f, want about 1e9", got)
 	}
 	clean(t, p)

@@ -75,7 +75,7 @@ type Phone struct {
 	supervisors []*x509.Certificate
 	hosts       map[string]*host // trusted, by HostID
 	values      values
-	clockSkew   time.Duration // set by hosts, added to the time
+	clockSkew   int64 // set by hosts, added to the time, in milliseconds
 	services    map[string]offered
 	forcedNext  map[string][]forced // by request
 	forcedEver  map[string]forced   // by request

@@ -2,6 +2,7 @@ package virtualphone
 
 import (
 	"maps"
+	"math"
 	"time"
 )
 
@@ -142,7 +143,7 @@ func (d *dialogue) domainLocked(domain string) map[string]any {
 	}
 	v["DevicePublicKey"] = p.DevicePublicKey()
 	v["PasswordProtected"] = p.passcode != ""
-	v["TimeIntervalSince1970"] = float64(time.Now().UnixMilli())/1000 + p.clockSkew.Seconds()
+	v["TimeIntervalSince1970"] = float64(time.Now().UnixMilli()+p.clockSkew) / 1000
 	v["TrustedHostAttached"] = d.host != nil
 	if d.host == nil {
 		maps.DeleteFunc(v, func(key string, _ any) bool { return !publicKeys[key] })
@@ -228,7 +229,7 @@ func (p *Phone) store(m *request) bool {
 		default:
 			return false
 		}
-		p.clockSkew = time.Duration((to - float64(time.Now().UnixMilli())/1000) * float64(time.Second))
+		p.clockSkew = int64(math.Round(to*1000)) - time.Now().UnixMilli()
 		return true
 	}
 	if m.Domain == "" && m.Key == "DeviceName" {
