@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -102,11 +103,24 @@ func TestRemoveAll(t *testing.T) {
 	}
 }
 
-// answer gives a client of a service that answers a read with these bytes.
+// answer gives a client of a service that answers a read with these bytes, and hangs
+// up. It is a socket: a net.Pipe takes no deadline after that.
 func answer(t *testing.T, b []byte) *afc {
 	t.Helper()
-	ours, theirs := net.Pipe()
-	go func() { // ends with the pipe
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "afc"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ours, err := net.Dial("unix", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { // ends with the connection
 		defer theirs.Close()
 		if _, err := io.ReadFull(theirs, make([]byte, afcHeader+16)); err != nil {
 			return
