@@ -60,7 +60,8 @@ func (m Machine) essence(now time.Time) Machine {
 		m.dialog = epoch.Add(-patience)
 	}
 	m.class, m.escrow, m.untrusted, m.clients, m.missed, m.opened = "iPhone", false, false, false, time.Time{}, time.Time{}
-	m.tries, m.tls, m.aside, m.taps = min(m.tries, 1), min(m.tls, 1), 0, min(m.taps, 2)
+	m.tries, m.tls, m.taps = min(m.tries, 1), min(m.tls, 1), min(m.taps, 2)
+	m.aside, m.vanished = 0, 0 // only pauses are longer by them
 	return m
 }
 

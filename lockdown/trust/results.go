@@ -150,7 +150,7 @@ func (m *Machine) checked(now time.Time, r Result) {
 	}
 	switch r.Cause {
 	case "":
-		m.escrow, m.aside = r.Escrow, 0
+		m.escrow, m.aside, m.vanished = r.Escrow, 0, 0
 		m.trusted(now)
 	case CauseNoRecord:
 		if m.state == Trusted { // someone has removed the file
@@ -159,6 +159,8 @@ func (m *Machine) checked(now time.Time, r Result) {
 			return
 		}
 		m.ask(now)
+		m.vanished++
+		m.inVain(now, m.vanished) // someone takes away what has just been saved
 	case namePasswordProtected:
 		m.set(LockedSinceBoot, r.Cause)
 		m.later(Check, now, unlocked)
@@ -217,9 +219,13 @@ func (m *Machine) putAway(now time.Time, r Result) {
 		return
 	}
 	m.ask(now)
-	if m.aside > 1 && m.do != Rest {
-		// It pairs, and refuses what it has paired with.
-		m.at = now.Add(min(soon<<min(2*m.aside, 20), longest))
+	m.inVain(now, m.aside) // it pairs, and refuses what it has paired with
+}
+
+// inVain puts off what is planned, the longer the more often it was of no use.
+func (m *Machine) inVain(now time.Time, times int) {
+	if times > 1 && m.do != Rest {
+		m.at = now.Add(min(soon<<min(2*times, 20), longest))
 	}
 }
 
