@@ -160,7 +160,8 @@ func (p *Pipe) receiveIdleLocked() {
 
 // receiveLocked submits an IN transfer. While the endpoint is to be recovered or
 // the pipe ends, the frame stays idle. So it does when there is no memory and
-// another transfer is in flight; the last one shrinks until it fits.
+// another transfer is in flight; the last one shrinks until it fits. What even the
+// smallest finds no memory for waits for packets to the phone, which give some back.
 func (p *Pipe) receiveLocked(f *frame) {
 	s := &p.rx
 	f.state = frameIdle
@@ -181,6 +182,9 @@ func (p *Pipe) receiveLocked(f *frame) {
 			return
 		case errno == unix.ENOMEM && s.length > max(minTransfer, p.ep.inMax):
 			s.length = roundDown(max(s.length/2, minTransfer), p.ep.inMax)
+		case errno == unix.ENOMEM && p.pending.Load() > 0:
+			s.idle++
+			return
 		default:
 			p.badLocked(fault{op: "submit IN", errno: errno})
 			return

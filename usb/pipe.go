@@ -317,6 +317,9 @@ func (p *Pipe) collect(uintptr) bool {
 		f, errno := p.k.reap()
 		switch {
 		case errno == unix.EAGAIN:
+			if p.rx.idle > 0 && p.rx.flight == 0 && !p.rx.busy() && !p.bad.is() {
+				p.receiveIdleLocked() // what was sent may have given memory back
+			}
 			return p.rx.busy() || p.tx.halted || p.bad.is()
 		case errno == unix.EINTR:
 		case errno == unix.ENODEV:

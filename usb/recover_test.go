@@ -302,3 +302,39 @@ func TestMemoryComesBack(t *testing.T) {
 		}
 	})
 }
+
+// TestReadingWaitsForOutMemory asserts that a reader whose only transfer finds no
+// memory, since a packet to the phone has it all, goes on when that has left.
+func TestReadingWaitsForOutMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFakeKernel(t)
+		k.memory = 6000
+		p := start(t, k, buffers{inCount: 2, inSize: minTransfer, outCount: 2, outSize: 48 << 10})
+		k.finish(testIn, 0, []byte("first"))
+		if _, err := p.Next(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Write(fill(5000, 1)); err != nil {
+			t.Fatal(err)
+		}
+		p.Return()
+		if n := k.count(testIn); n != 0 {
+			t.Fatalf("%d transfers pending without memory", n)
+		}
+		got := make(chan error, 1)
+		go func() {
+			_, err := p.Read(make([]byte, 8))
+			got <- err
+		}()
+		synctest.Wait()
+		k.finishOut()
+		synctest.Wait()
+		if n := k.count(testIn); n != 1 {
+			t.Fatalf("%d transfers pending after the packet has left, want 1", n)
+		}
+		k.finish(testIn, 0, []byte("second"))
+		if err := <-got; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
