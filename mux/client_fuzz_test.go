@@ -126,13 +126,16 @@ func try(c *net.UnixConn, op func(int, []byte) (int, error), b []byte) int {
 
 // FuzzClient plays the phone and the client of one connection by a script, over a pipe
 // that lends: whatever each does when, the other gets all of it, in order, and nothing
-// else. Two bytes of the script say how many transfers there are and how it ends, and
+// else. Two bytes of the script say how many transfers there are, whether the copy to
+// the client begins without a goroutine, and how it ends, and
 // each two that follow are a step.
 func FuzzClient(f *testing.F) {
 	f.Add([]byte("\x00\x00\x00\x10\x01\x10\x02\x20\x04\x00\x03\x99\x05\x40\x00\xff\x06\x00\x00\xff\x01\xff\x02\xff\x02\xff"))
 	f.Add([]byte("\x01\x01\x00\xff\x00\xff\x00\xff\x06\x00\x01\x03\x00\xff\x06\x00\x01\xff\x01\xff\x00\x01\x00\x02"))
 	f.Add([]byte("\x03\x02\x02\xff\x02\xff\x02\xff\x04\x00\x02\xff\x00\x80\x03\x20\x03\x01\x03\xff\x06\x01"))
 	f.Add([]byte("\x02\x03\x02\xff\x02\xff\x00\xff\x01\xff\x02\x01\x04\x00\x02\x10\x00\x01"))
+	f.Add([]byte("\x04\x00\x00\x10\x01\x10\x02\x20\x04\x00\x03\x99\x05\x40\x00\xff\x06\x00\x00\xff\x01\xff\x02\xff\x02\xff"))
+	f.Add([]byte("\x05\x03\x00\x10\x01\x10"))
 	f.Fuzz(func(t *testing.T, script []byte) {
 		if len(script) < 2 || len(script) > 256 {
 			return
@@ -150,7 +153,7 @@ func FuzzClient(f *testing.F) {
 
 		var down int64
 		copied := make(chan struct{})
-		wg.Go(func() {
+		rest := func() {
 			defer close(copied)
 			for {
 				n, err := c.WriteTo(near)
@@ -161,7 +164,12 @@ func FuzzClient(f *testing.F) {
 				c.SetReadDeadline(time.Time{})
 			}
 			near.CloseWrite()
-		})
+		}
+		if script[0]&4 == 0 {
+			wg.Go(rest)
+		} else {
+			c.Forward(near, rest)
+		}
 		read := make(chan struct{})
 		wg.Go(func() {
 			defer close(read)
@@ -220,8 +228,8 @@ func FuzzClient(f *testing.F) {
 		case 2:
 			phone.Unplug()
 		}
-		rest, err := io.ReadAll(far)
-		if got = append(got, rest...); err != nil || !bytes.Equal(got, pattern(1, all)) {
+		last, err := io.ReadAll(far)
+		if got = append(got, last...); err != nil || !bytes.Equal(got, pattern(1, all)) {
 			t.Errorf("the client got %d bytes of %d, %v", len(got), all, err)
 		}
 		<-copied

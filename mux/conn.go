@@ -41,8 +41,9 @@ type Conn struct {
 	tcb     tcb
 	tx, rx  ring
 	links   [queueCount]queueLink
-	sink    *sink         // in WriteTo: takes data without a stay in rx
+	sink    *sink         // in Forward and WriteTo: takes data without a stay in rx
 	handing bool          // the session's reader writes to sink
+	rest    func()        // in Forward, until it is called or stopped
 	closed  bool          // Close has been called
 	noWrite bool          // CloseWrite has been called
 	done    chan struct{} // made by Done, closed when ended
@@ -212,7 +213,7 @@ func (c *Conn) CloseRead() error {
 	if due {
 		s.send()
 	}
-	notify(c.readable)
+	c.wakeReader()
 	return nil
 }
 
@@ -247,7 +248,7 @@ func (c *Conn) Close() error {
 	if due {
 		s.send()
 	}
-	notify(c.readable)
+	c.wakeReader()
 	notify(c.writable)
 	return nil
 }
@@ -317,6 +318,18 @@ func (c *Conn) tryPeek(max int) ([]byte, error) {
 		return nil, io.EOF
 	}
 	return nil, nil
+}
+
+// wakeReader has whoever takes what the phone sends look again.
+func (c *Conn) wakeReader() {
+	c.s.mu.Lock()
+	rest := c.rest
+	c.rest = nil
+	c.s.mu.Unlock()
+	if rest != nil {
+		go rest()
+	}
+	notify(c.readable)
 }
 
 // discard gives back n of the bytes that peek returned, as taken.

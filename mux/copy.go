@@ -13,11 +13,47 @@ import (
 // takes the ring's contents in one long call.
 const writeChunk = window / 4
 
+// Forward has the session's reader write to w what the phone sends, if w is a socket
+// and as long as it takes all: a silent connection needs no goroutine. When something
+// is left over, or no more will come, rest is called once, in a goroutine of its own,
+// to go on with WriteTo(w). stop prevents the call and ends the writing; it reports
+// false if rest has been called. Nobody else may read, or write to w, meanwhile.
+func (c *Conn) Forward(w io.Writer, rest func()) (stop func() bool) {
+	var k *sink
+	if sc, ok := w.(socket); ok {
+		if raw, err := sc.SyscallConn(); err == nil { // else WriteTo says why not
+			k = newSink(raw)
+		}
+	}
+	c.s.mu.Lock()
+	c.sink, c.rest = k, rest
+	late := c.rx.n > 0 || c.closed || c.tcb.err != nil || c.tcb.fin || c.tcb.drop
+	c.s.mu.Unlock()
+	if late {
+		c.wakeReader()
+	}
+	return c.stopForward
+}
+
+func (c *Conn) stopForward() bool {
+	c.s.mu.Lock()
+	waiting := c.rest != nil
+	c.rest = nil
+	c.s.mu.Unlock()
+	if !waiting {
+		return false
+	}
+	c.readMu.Lock()
+	defer c.readMu.Unlock()
+	c.takeSink()
+	return true
+}
+
 // WriteTo copies what the phone sends to w until the phone ends the connection.
 // What w has taken is acknowledged to the phone. There is no buffer between the
 // receive ring and w; if w is a socket, the session's reader writes to it as long
 // as it takes all, and neither the ring nor this goroutine has a part in it. The
-// number of bytes returned counts those, too. Nobody else may write to w meanwhile.
+// number of bytes returned counts those, too, and what Forward has written. Nobody else may write to w meanwhile.
 func (c *Conn) WriteTo(w io.Writer) (total int64, err error) {
 	c.readMu.Lock()
 	defer c.readMu.Unlock()
@@ -26,8 +62,7 @@ func (c *Conn) WriteTo(w io.Writer) (total int64, err error) {
 		if err != nil {
 			return 0, err
 		}
-		k := newSink(raw)
-		c.lendSink(k)
+		k := c.lendSink(raw)
 		defer func() {
 			c.takeSink()
 			total += k.total // the reader's no more
@@ -73,10 +108,14 @@ func newSink(raw syscall.RawConn) *sink {
 	return k
 }
 
-func (c *Conn) lendSink(k *sink) {
+// lendSink returns the sink that the reader writes to: Forward's, or a new one.
+func (c *Conn) lendSink(raw syscall.RawConn) *sink {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	c.sink = k
+	if c.sink == nil {
+		c.sink = newSink(raw)
+	}
+	return c.sink
 }
 
 // takeSink takes the sink from the session's reader, and waits if that is at it. The

@@ -84,6 +84,92 @@ func TestWriteToOutlastsTheReader(t *testing.T) {
 	})
 }
 
+// TestForward asserts that a connection whose client takes all has no goroutine, and
+// gets one for what the client does not take, and for the end.
+func TestForward(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		size int  // of what the phone sends
+		read int  // what the client reads of it before
+		end  byte // FIN or RST of the phone, 0 for none
+		want bool // a goroutine
+	}{
+		{"nothing", 0, 0, 0, false},
+		{"all taken", 5, 5, 0, false},
+		{"too much", 3 * 32768, 5, 0, true},
+		{"end", 5, 5, flagFIN, true},
+		{"reset", 0, 0, flagRST, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			play(t, Config{}, func(b *bench) {
+				near, far := sockets(t)
+				near.SetWriteBuffer(4096)
+				conn := b.dial(1, window)
+				calls, called, total := 0, make(chan struct{}, 1), make(chan int64, 1)
+				stop := conn.Forward(near, func() {
+					calls++
+					called <- struct{}{}
+					n, _ := conn.WriteTo(near)
+					near.Close()
+					total <- n
+				})
+				go b.swallow()
+				data := strings.Repeat("x", c.size)
+				for at := 0; at < c.size; at += 32768 {
+					b.sendSegment(62078, 1, uint32(1+at), 1, flagACK, window, data[at:min(at+32768, c.size)])
+				}
+				if got := readString(t, far, c.read); got != data[:c.read] {
+					t.Errorf("the client got %q", got)
+				}
+				if c.end != 0 {
+					b.sendSegment(62078, 1, uint32(1+c.size), 1, c.end, window, "")
+				}
+				if c.read < c.size {
+					<-called
+					readString(t, far, c.size-c.read)
+				}
+				synctest.Wait()
+				if got := calls > 0; got != c.want {
+					t.Fatalf("called: %v, want %v", got, c.want)
+				}
+				if !c.want {
+					if !stop() || stop() {
+						t.Error("stop has not said that it was in time, and then that it was late")
+					}
+					conn.Close()
+					synctest.Wait()
+					if calls != 0 {
+						t.Error("called although stopped")
+					}
+					return
+				}
+				if stop() {
+					t.Error("stop has prevented what has been called")
+				}
+				conn.Close()
+				if n := <-total; n != int64(c.size) || calls != 1 {
+					t.Errorf("%d calls, %d bytes", calls, n)
+				}
+			})
+		})
+	}
+}
+
+// TestForwardLate asserts that nothing is lost of what came before Forward.
+func TestForwardLate(t *testing.T) {
+	play(t, Config{}, func(b *bench) {
+		near, far := sockets(t)
+		conn := b.dial(1, window)
+		b.sendSegment(62078, 1, 1, 1, flagACK, window, "hello")
+		synctest.Wait()
+		go b.swallow()
+		conn.Forward(near, func() { conn.WriteTo(near) }) // ends with the session
+		if got := readString(t, far, 5); got != "hello" {
+			t.Errorf("the client got %q", got)
+		}
+	})
+}
+
 // TestReaderWaitsForNoClient has somebody write to a client's socket all the time:
 // other connections must go on.
 func TestReaderWaitsForNoClient(t *testing.T) {

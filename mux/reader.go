@@ -219,7 +219,7 @@ func (s *Session) tcp(h header, b []byte) {
 	s.mu.Unlock()
 
 	if ev&evReadable != 0 {
-		notify(c.readable)
+		c.wakeReader()
 	}
 	if ev&evWritable != 0 {
 		notify(c.writable)

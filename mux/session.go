@@ -272,7 +272,7 @@ func (s *Session) end(cause error) {
 // notifyAll wakes whoever waits on conns.
 func notifyAll(conns []*Conn) {
 	for _, c := range conns {
-		notify(c.readable)
+		c.wakeReader()
 		notify(c.writable)
 	}
 }

@@ -53,6 +53,8 @@ type Info struct {
 //   - Done() <-chan struct{} is closed when both directions are over
 //   - Acked() uint32 counts what the device has taken
 //   - Abort() is a Close that waits for nothing
+//   - Forward(io.Writer, func()) (stop func() bool) spares a silent connection the
+//     goroutine in WriteTo
 type Conn interface {
 	net.Conn
 	CloseWrite() error

@@ -19,11 +19,14 @@ type pipe struct {
 	clientEOF atomic.Bool // the client has shut down sending
 	deviceFIN atomic.Bool // the device has
 
+	upOver, downOver chan struct{} // closed at the end of up, of fromDevice
+
 	silence silence // TCP after clientEOF: closes conn
 }
 
 // splice answers Connect and copies in both directions until it is over. The
-// handler copies from the device; it waits for the copy to the device.
+// handler copies to the device; for what comes from there a goroutine is started
+// when it is needed, which the handler waits for.
 func (c *client) splice() state {
 	conn := c.target.conn
 	defer c.untarget() // last, so that Detached follows the client's EOF
@@ -36,29 +39,51 @@ func (c *client) splice() state {
 		_ = u.SetWriteBuffer(socketBuffer) // as much as the system allows
 	}
 
-	p := &pipe{client: c, conn: conn}
-	up := make(chan struct{})
-	go func() {
-		defer close(up)
-		p.up()
-	}()
-	if p.down() == nil && !reset(conn) {
+	p := &pipe{client: c, conn: conn, upOver: make(chan struct{}), downOver: make(chan struct{})}
+	stop := p.forward()
+	gone := p.up()
+	unneeded := stop() // before Close, which would start it
+	conn.Close()
+	close(p.upOver)
+	if !unneeded {
+		<-p.downOver
+	}
+	p.silence.end()
+	if !gone {
+		c.finish()
+	}
+	return closed
+}
+
+// forward begins the copy from the device, in a goroutine if conn cannot do without.
+// stop prevents that; it reports false if there is, or was, one.
+func (p *pipe) forward() (stop func() bool) {
+	if f, ok := p.conn.(interface {
+		Forward(w io.Writer, rest func()) (stop func() bool)
+	}); ok {
+		return f.Forward(p.writer(), p.fromDevice)
+	}
+	go p.fromDevice()
+	return func() bool { return false }
+}
+
+// fromDevice copies from the device to the client, and then ends both.
+func (p *pipe) fromDevice() {
+	defer close(p.downOver)
+	c := p.client
+	if p.down() == nil && !reset(p.conn) {
 		// A FIN: the client may go on sending, unless it has ended as well.
 		closeWrite(c.conn)
 		if !p.clientEOF.Load() {
 			select {
-			case <-up:
-			case <-done(conn):
+			case <-p.upOver:
+			case <-done(p.conn):
 			case <-c.target.entry.left:
 			}
 		}
 	}
-	conn.Close()
+	p.conn.Close()
 	c.stopReading()
-	<-up
-	p.silence.end()
-	c.finish()
-	return closed
 }
 
 // socketBuffer is what is asked for as a Unix client's send buffer, in bytes;
@@ -66,16 +91,15 @@ func (c *client) splice() state {
 const socketBuffer = 256 << 10
 
 // up copies from the client to the device, then waits until the client is gone
-// for good. It closes conn unless the device has.
-func (p *pipe) up() {
+// for good. It reports whether the client's socket is closed.
+func (p *pipe) up() (gone bool) {
 	c := p.client
-	defer p.conn.Close()
 	err := copyTo(p.conn, c.conn)
 	switch {
 	case c.raw != nil && closedByPeer(c.raw):
-		return // what it sent has been written
+		return true // what it sent has been written
 	case err == nil && !c.watched:
-		return // a half-close could not be told from a close
+		return false // a half-close could not be told from a close
 	case err == nil:
 		p.clientEOF.Store(true)
 		_ = p.conn.CloseWrite()
@@ -84,21 +108,18 @@ func (p *pipe) up() {
 		}
 	}
 	if p.deviceFIN.Load() {
-		return
+		return false
 	}
 	// Half-closed, or the device takes no more: its data still flows.
 	<-c.hup
+	return false
 }
 
 // down copies from the device to the client. It returns nil if the device ended
 // the connection and the client took everything. If the client takes no more,
 // the device's data is discarded while what the client had sent goes up.
 func (p *pipe) down() error {
-	var w io.Writer = p.client.conn
-	if p.client.tcp {
-		w = (*tcpWriter)(p)
-	}
-	err := copyFrom(w, p.conn)
+	err := copyFrom(p.writer(), p.conn)
 	if err != nil {
 		if !p.client.watched { // nobody else notices if the client is gone
 			f := startFlush(p.conn, p.client.srv.cfg.FlushTimeout)
@@ -109,6 +130,13 @@ func (p *pipe) down() error {
 	}
 	p.deviceFIN.Store(true) // or a reset; before reset is asked
 	return nil
+}
+
+func (p *pipe) writer() io.Writer {
+	if p.client.tcp {
+		return (*tcpWriter)(p)
+	}
+	return p.client.conn
 }
 
 // reset reports whether the device ended conn with a reset.
