@@ -85,17 +85,16 @@ func (c *client) admit(conn net.Conn) {
 	c.peer = c.guest.Peer
 }
 
-// run is the client's handler: it serves the client to its end.
-func (c *client) run() {
-	defer c.close()
+// run serves the client until it is connected or closed, which it returns.
+func (c *client) run() state {
 	if !c.handshake() {
-		return
+		return closed
 	}
 	if c.crowded {
 		c.turnAway()
-		return
+		return closed
 	}
-	for c.state != closed {
+	for {
 		switch c.state {
 		case command:
 			c.state = c.serve()
@@ -103,8 +102,8 @@ func (c *client) run() {
 			c.state = c.listen()
 		case connecting:
 			c.state = c.connect()
-		case connected:
-			c.state = c.splice()
+		default:
+			return c.state
 		}
 	}
 }
@@ -347,6 +346,13 @@ func (c *client) connect() state {
 		return next
 	}
 	c.target.conn = conn
+	if c.result(c.target.tag, resultOK) != command {
+		c.leave()
+		return closed
+	}
+	if u, ok := c.conn.(*unixConn); ok {
+		_ = u.SetWriteBuffer(socketBuffer) // as much as the system allows
+	}
 	return connected
 }
 

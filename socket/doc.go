@@ -31,10 +31,12 @@
 // can be forwarded. After Result 0 nothing but the device's bytes is written.
 //
 // Goroutines: one handler per client, started by Serve; a listening client adds
-// a writer, a connected one the client-to-device copy. The handler waits for
-// both. A request for a record runs beside its handler, so that the answer has
-// a time limit; one more goroutine per server hears of clients that hang up.
-// Server.Close waits for all of them.
+// a writer, which the handler waits for. A connected client's handler makes way
+// for one that copies to the device, whose stack stays half as large while the
+// client is silent; what a client does not take at once another one copies, which
+// that one waits for. A request for a record runs beside its handler, so that the
+// answer has a time limit; one more goroutine per server hears of clients that hang
+// up. Server.Close waits for all of them.
 //
 // # The end of a connection
 //

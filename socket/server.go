@@ -137,14 +137,26 @@ func (s *Server) start(conn net.Conn, gate *access.Gate) {
 	s.clients[c] = struct{}{}
 	s.users[user]++
 	s.wg.Go(func() {
-		c.run()
-		s.mu.Lock()
-		delete(s.clients, c)
-		if s.users[user]--; s.users[user] == 0 {
-			delete(s.users, user)
+		if c.run() == connected {
+			s.wg.Go(func() { // a silent one needs half the stack that its requests needed
+				c.splice()
+				s.forget(c, user)
+			})
+			return
 		}
-		s.mu.Unlock()
+		s.forget(c, user)
 	})
+}
+
+// forget ends a client that has been served and was counted as user's.
+func (s *Server) forget(c *client, user uint32) {
+	c.close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.clients, c)
+	if s.users[user]--; s.users[user] == 0 {
+		delete(s.users, user)
+	}
 }
 
 // Close stops accepting, closes every client's socket and waits for all

@@ -24,21 +24,11 @@ type pipe struct {
 	silence silence // TCP after clientEOF: closes conn
 }
 
-// splice answers Connect and copies in both directions until it is over. The
-// handler copies to the device; for what comes from there a goroutine is started
-// when it is needed, which the handler waits for.
-func (c *client) splice() state {
+// splice copies in both directions until it is over: to the device by itself; for
+// what comes from there a goroutine is started when it is needed, and waited for.
+func (c *client) splice() {
+	defer c.leave()
 	conn := c.target.conn
-	defer c.untarget() // last, so that Detached follows the client's EOF
-	defer c.conn.Close()
-	defer c.endDevice()
-	if c.result(c.target.tag, resultOK) != command {
-		return closed
-	}
-	if u, ok := c.conn.(*unixConn); ok {
-		_ = u.SetWriteBuffer(socketBuffer) // as much as the system allows
-	}
-
 	p := &pipe{client: c, conn: conn, upOver: make(chan struct{}), downOver: make(chan struct{})}
 	stop := p.forward()
 	gone := p.up()
@@ -52,7 +42,13 @@ func (c *client) splice() state {
 	if !gone {
 		c.finish()
 	}
-	return closed
+}
+
+// leave ends a connected client.
+func (c *client) leave() {
+	c.endDevice()
+	c.conn.Close()
+	c.untarget() // last, so that Detached follows the client's EOF
 }
 
 // forward begins the copy from the device, in a goroutine if conn cannot do without.
