@@ -76,6 +76,7 @@ func newStill(t testing.TB) *still {
 	s.log = s.cfg.Log
 	c := &Conn{s: s, local: 1, remote: 2, readable: make(chan struct{}, 1), writable: make(chan struct{}, 1)}
 	c.tx.pool, c.rx.pool = sendRings, receiveRings
+	c.tcb.window = window
 	c.tcb.input(segment{flags: flagSYN | flagACK, window: window}, 0)
 	s.conns[1] = c
 	return &still{

@@ -26,7 +26,8 @@ func pattern(at uint32, n int) []byte {
 
 // honest is a phone with one connection, which checks all that the host sends.
 type honest struct {
-	b *bench
+	b      *bench
+	window uint32 // that the host has advertised
 
 	mu       sync.Mutex // guards all below, and b.tx
 	seq      uint32     // next to send
@@ -77,7 +78,7 @@ func (h *honest) send(flags uint8, cut int, sizes ...int) {
 	h.mu.Lock()
 	var all []byte
 	for _, n := range sizes {
-		if h.seq-h.acked+uint32(n) > window {
+		if h.seq-h.acked+uint32(n) > h.window {
 			break
 		}
 		g := segment{src: 62078, dst: 1, seq: h.seq, ack: h.rcv, flags: flagACK | flags, window: window}
@@ -127,7 +128,7 @@ func try(c *net.UnixConn, op func(int, []byte) (int, error), b []byte) int {
 // FuzzClient plays the phone and the client of one connection by a script, over a pipe
 // that lends: whatever each does when, the other gets all of it, in order, and nothing
 // else. Two bytes of the script say how many transfers there are, whether the copy to
-// the client begins without a goroutine, and how it ends, and
+// the client begins without a goroutine and the connection is small, and how it ends, and
 // each two that follow are a step.
 func FuzzClient(f *testing.F) {
 	f.Add([]byte("\x00\x00\x00\x10\x01\x10\x02\x20\x04\x00\x03\x99\x05\x40\x00\xff\x06\x00\x00\xff\x01\xff\x02\xff\x02\xff"))
@@ -136,16 +137,21 @@ func FuzzClient(f *testing.F) {
 	f.Add([]byte("\x02\x03\x02\xff\x02\xff\x00\xff\x01\xff\x02\x01\x04\x00\x02\x10\x00\x01"))
 	f.Add([]byte("\x04\x00\x00\x10\x01\x10\x02\x20\x04\x00\x03\x99\x05\x40\x00\xff\x06\x00\x00\xff\x01\xff\x02\xff\x02\xff"))
 	f.Add([]byte("\x05\x03\x00\x10\x01\x10"))
+	f.Add([]byte("\x0c\x00\x00\x10\x00\x40\x01\xff\x02\xff\x02\xff\x02\xff\x03\x20\x06\x00\x00\x40\x01\xff"))
 	f.Fuzz(func(t *testing.T, script []byte) {
 		if len(script) < 2 || len(script) > 256 {
 			return
 		}
 		pipe, phone := muxtest.LendingPipe(1 + int(script[0]%4))
 		b := meet(t, pipe, phone, Config{Linger: time.Minute})
-		c := b.dial(1, window)
+		dial, win := b.s.Dial, uint32(window)
+		if script[0]&8 != 0 {
+			dial, win = b.s.DialSmall, smallWindow
+		}
+		c := b.dialBy(dial, 1, window)
 		near, far := sockets(t)
 		near.SetWriteBuffer(4096)
-		h := &honest{b: b, seq: 1, acked: 1, rcv: 1, progress: make(chan struct{}, 1)}
+		h := &honest{b: b, window: win, seq: 1, acked: 1, rcv: 1, progress: make(chan struct{}, 1)}
 		var wg sync.WaitGroup
 		defer wg.Wait()
 		defer b.s.Close()

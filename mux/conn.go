@@ -12,12 +12,17 @@ import (
 )
 
 // sendRing is how many bytes of a connection wait for the phone at most: one packet's
-// worth.
-const sendRing = MaxPayload
+// worth; of a small one there are smallSendRing.
+const (
+	sendRing      = MaxPayload
+	smallSendRing = 8 << 10
+)
 
 var (
-	sendRings    = newRingPool(sendRing)
-	receiveRings = newRingPool(window)
+	sendRings         = newRingPool(sendRing)
+	receiveRings      = newRingPool(window)
+	smallSendRings    = newRingPool(smallSendRing)
+	smallReceiveRings = newRingPool(smallWindow)
 )
 
 // Conn is a connection to a port of the phone. It is a net.Conn; Read and Write
@@ -59,6 +64,16 @@ type Conn struct {
 // silence, ErrNoPort, ErrProtocol on a wrong answer, and ErrDeviceGone if the
 // session has ended or ends first. The caller must Close the Conn.
 func (s *Session) Dial(ctx context.Context, port uint16) (*Conn, error) {
+	return s.dial(ctx, port, sendRings, receiveRings)
+}
+
+// DialSmall is Dial for a connection that holds 40 KiB at most of what its client and
+// the phone do not take, instead of 176, and is slower for it.
+func (s *Session) DialSmall(ctx context.Context, port uint16) (*Conn, error) {
+	return s.dial(ctx, port, smallSendRings, smallReceiveRings)
+}
+
+func (s *Session) dial(ctx context.Context, port uint16, tx, rx *ringPool) (*Conn, error) {
 	c := &Conn{
 		s:        s,
 		remote:   port,
@@ -66,7 +81,8 @@ func (s *Session) Dial(ctx context.Context, port uint16) (*Conn, error) {
 		readable: make(chan struct{}, 1),
 		writable: make(chan struct{}, 1),
 	}
-	c.tx.pool, c.rx.pool = sendRings, receiveRings
+	c.tx.pool, c.rx.pool = tx, rx
+	c.tcb.window = uint32(rx.size)
 	c.tcb.synDue = true
 
 	s.mu.Lock()
@@ -371,7 +387,7 @@ func (c *Conn) waitRoom() error {
 		}
 		c.s.mu.Lock()
 		err := c.writeErrLocked()
-		full := c.tx.n == sendRing
+		full := c.tx.n == c.tx.pool.size
 		c.s.mu.Unlock()
 		if err != nil || !full {
 			return err

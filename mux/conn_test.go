@@ -535,3 +535,39 @@ func TestPorts(t *testing.T) {
 		t.Fatalf("want ErrNoPort, got %v", err)
 	}
 }
+
+// TestDialSmall asserts that a small connection offers a small window from the start,
+// holds the phone to it, and queues no more than its ring for a phone that takes nothing.
+func TestDialSmall(t *testing.T) {
+	play(t, Config{}, func(b *bench) {
+		dialed := make(chan *Conn, 1)
+		go func() {
+			c, err := b.s.DialSmall(context.Background(), 62078)
+			if err != nil {
+				t.Error(err)
+			}
+			dialed <- c
+		}()
+		syn, _, err := decodeSegment(b.recv()[longHeaderLen:])
+		if err != nil || syn.window != smallWindow {
+			t.Fatalf("want a SYN with a window of %d, got %+v, %v", smallWindow, syn, err)
+		}
+		go b.swallow()
+		b.sendSegment(62078, 1, 0, 1, flagSYN|flagACK, 0, "")
+		c := <-dialed
+		c.SetWriteDeadline(time.Now().Add(time.Second))
+		n, err := c.Write(make([]byte, sendRing))
+		if n != smallSendRing || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("the phone takes nothing: want %d bytes queued, got %d, %v", smallSendRing, n, err)
+		}
+		b.sendSegment(62078, 1, 1, 1, flagACK, 0, strings.Repeat("x", smallWindow))
+		if got := readString(t, c, smallWindow); strings.Trim(got, "x") != "" {
+			t.Error("not what the phone has sent")
+		}
+		b.sendSegment(62078, 1, 1+smallWindow, 1, flagACK, 0, strings.Repeat("x", smallWindow+1))
+		synctest.Wait()
+		if err := c.Err(); !errors.Is(err, ErrProtocol) {
+			t.Errorf("want ErrProtocol for a byte beyond the window, got %v", err)
+		}
+	})
+}

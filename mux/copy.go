@@ -8,11 +8,6 @@ import (
 	"unsafe"
 )
 
-// writeChunk is how many bytes WriteTo hands over at once, so that the phone
-// hears of progress in steps of a quarter of the window even if a slow writer
-// takes the ring's contents in one long call.
-const writeChunk = window / 4
-
 // Forward has the session's reader write to w what the phone sends, if w is a socket
 // and as long as it takes all: a silent connection needs no goroutine. When something
 // is left over, or no more will come, rest is called once, in a goroutine of its own,
@@ -69,7 +64,9 @@ func (c *Conn) WriteTo(w io.Writer) (total int64, err error) {
 		}()
 	}
 	for {
-		chunk, err := c.peek(writeChunk)
+		// In steps of a quarter of the window, so that the phone hears of progress
+		// even if a slow writer takes the ring's contents in one long call.
+		chunk, err := c.peek(c.rx.pool.size / 4)
 		if err != nil {
 			if errors.Is(err, io.EOF) {
 				err = nil

@@ -37,6 +37,8 @@ const (
 	windowShift = 8
 	// window is the receive window that we advertise, in bytes.
 	window = 512 << windowShift
+	// smallWindow is that of DialSmall: the largest segment that phones send fits.
+	smallWindow = 128 << windowShift
 )
 
 const (

@@ -161,13 +161,18 @@ func (b *bench) sendSegment(src, dst uint16, seq, ack uint32, flags uint8, win u
 // dial opens a connection to port 62078 and plays the phone's part of it.
 func (b *bench) dial(src uint16, win uint32) *Conn {
 	b.t.Helper()
+	return b.dialBy(b.s.Dial, src, win)
+}
+
+func (b *bench) dialBy(dial func(context.Context, uint16) (*Conn, error), src uint16, win uint32) *Conn {
+	b.t.Helper()
 	type result struct {
 		c   *Conn
 		err error
 	}
 	ch := make(chan result, 1)
 	go func() {
-		c, err := b.s.Dial(context.Background(), 62078)
+		c, err := dial(context.Background(), 62078)
 		ch <- result{c, err}
 	}()
 	b.wantSegment(src, 62078, 0, 0, flagSYN)

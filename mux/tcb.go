@@ -35,6 +35,7 @@ type tcb struct {
 	sndWnd uint32 // the phone's window, in bytes
 	queued int    // bytes in the send ring
 
+	window uint32 // that we advertise, in bytes
 	rcvNxt uint32 // next sequence number expected
 	rcvAck uint32 // what the reader has taken: the ack number we send
 	acked  uint32 // the ack number we sent last
@@ -122,8 +123,8 @@ func (t *tcb) inputData(g segment, n int) event {
 	case g.seq != t.rcvNxt:
 		// Nothing is retransmitted, so a gap never closes: bytes are lost.
 		return t.abort(fmt.Errorf("%w: sequence number %d, expected %d", ErrProtocol, g.seq, t.rcvNxt))
-	case end-t.rcvAck > window:
-		return t.abort(fmt.Errorf("%w: %d bytes beyond the window", ErrProtocol, end-t.rcvAck-window))
+	case end-t.rcvAck > t.window:
+		return t.abort(fmt.Errorf("%w: %d bytes beyond the window", ErrProtocol, end-t.rcvAck-t.window))
 	}
 	t.rcvNxt = end
 	if g.flags&flagFIN != 0 {
@@ -157,7 +158,7 @@ func (t *tcb) consumed(n int) event {
 	if t.state == closed || t.rcvAck == t.acked {
 		return 0
 	}
-	if t.rcvAck == t.rcvNxt || t.rcvAck-t.acked >= window/4 {
+	if t.rcvAck == t.rcvNxt || t.rcvAck-t.acked >= t.window/4 {
 		t.ackDue = true
 		return evSend
 	}
@@ -226,7 +227,7 @@ func (t *tcb) output(data bool) (g segment, n int, ok bool) {
 	switch {
 	case t.synDue:
 		t.synDue = false
-		return segment{flags: flagSYN, window: window}, 0, true
+		return segment{flags: flagSYN, window: t.window}, 0, true
 	case t.drained():
 		t.state = closed
 		t.ackDue, t.rstDue = false, true
@@ -250,5 +251,5 @@ func (t *tcb) output(data bool) (g segment, n int, ok bool) {
 }
 
 func (t *tcb) segment(flags uint8) segment {
-	return segment{seq: t.sndNxt, ack: t.rcvAck, flags: flags, window: window}
+	return segment{seq: t.sndNxt, ack: t.rcvAck, flags: flags, window: t.window}
 }

@@ -8,7 +8,7 @@ import (
 // open returns the control block of a connection in the given state that has
 // sent 10 bytes, of which none is acknowledged, and received none.
 func open(s state) *tcb {
-	t := &tcb{state: synSent}
+	t := &tcb{state: synSent, window: window}
 	if s == synSent {
 		return t
 	}
@@ -157,7 +157,7 @@ func TestInputSequence(t *testing.T) {
 		{name: "no ack flag", seq: 101, n: 7, flags: 0, accept: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := &tcb{}
+			b := &tcb{window: window}
 			b.input(segment{flags: flagSYN | flagACK, seq: 100, ack: 1, window: 1000}, 0)
 			sent(b)
 			ev := b.input(segment{flags: tt.flags, seq: tt.seq, ack: 1, window: 1000}, tt.n)

@@ -39,6 +39,7 @@ type client struct {
 	peer    access.Peer
 	guest   *access.Guest // nil for one who may do everything
 	crowded bool          // one too many
+	small   bool          // its connection is to hold little memory
 
 	state    state
 	version  uint32 // of replies: binary until the first property list
@@ -315,7 +316,13 @@ func (c *client) connect() state {
 	c.mu.Unlock()
 	c.watch()
 
-	conn, err := c.target.entry.device.Dial(ctx, c.target.port)
+	dial := c.target.entry.device.Dial
+	if d, ok := c.target.entry.device.(interface {
+		DialSmall(ctx context.Context, port uint16) (Conn, error)
+	}); ok && c.small {
+		dial = d.DialSmall
+	}
+	conn, err := dial(ctx, c.target.port)
 
 	if err == nil && ctx.Err() != nil {
 		conn.Close()
@@ -331,7 +338,7 @@ func (c *client) connect() state {
 
 	if ce := c.srv.log.Check(zap.DebugLevel, "connect"); ce != nil {
 		ce.Write(zap.Uint64("conn", c.number), zap.Uint32("device_id", c.target.entry.ID),
-			zap.Uint16("port", c.target.port), zap.Bool("gone", gone), zap.Error(err))
+			zap.Uint16("port", c.target.port), zap.Bool("small", c.small), zap.Bool("gone", gone), zap.Error(err))
 	}
 	switch {
 	case gone:

@@ -45,6 +45,8 @@ type Config struct {
 	RecordCalls    int // calls of Records at the same time: 16
 	Clients        int // clients at the same time: 8192
 	UserClients    int // of one user, root excepted, or of the network: 2048
+	Large          int // of all clients, those whose connections have large buffers: 1024
+	UserLarge      int // of one user's, root's too: 512
 	Handshakes     int // of TLS clients at the same time: 256
 }
 
@@ -69,6 +71,8 @@ func (c *Config) validate() {
 	c.RecordCalls = positive(c.RecordCalls, 16)
 	c.Clients = positive(c.Clients, 8192)
 	c.UserClients = positive(c.UserClients, 2048)
+	c.Large = positive(c.Large, 1024)
+	c.UserLarge = positive(c.UserLarge, 512)
 	c.Handshakes = positive(c.Handshakes, 256)
 }
 

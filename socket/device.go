@@ -61,7 +61,8 @@ type Conn interface {
 }
 
 // Device opens connections to an attached device. ctx bounds the attempt, not
-// the Conn. Dial is called from many goroutines.
+// the Conn. Dial is called from many goroutines. If it has a DialSmall, that is
+// called instead for clients beyond Config.Large, so that they hold little memory.
 type Device interface {
 	Dial(ctx context.Context, port uint16) (Conn, error)
 }

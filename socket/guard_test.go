@@ -191,6 +191,43 @@ func TestHiddenEvents(t *testing.T) {
 
 // TestCrowd asserts that clients too many get an answer, that others than the user
 // who has too many are served, and that there is room again when some go.
+// TestLarge asserts that connections of one user, and of all, beyond a number are small,
+// and that those which have ended leave their place to others.
+func TestLarge(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Large, c.UserLarge = 3, 2 })
+	r.open()
+	d := newFakeDevice()
+	id := r.attach(d)
+	connect := func(t *testing.T, small bool) (*host, *phone) {
+		t.Helper()
+		h := r.dial()
+		h.t = t
+		p := h.connect(d, id, 1)
+		if p.small != small {
+			t.Errorf("small: %v, want %v", p.small, small)
+		}
+		return h, p
+	}
+	as(t, 1000, 1000, func() {
+		first, p := connect(t, false)
+		connect(t, false)
+		third, _ := connect(t, true)
+		third.Close() // held no place
+		first.Close()
+		p.awaitClosed(t)
+		for users := 2; users != 1; { // until the server has forgotten both
+			r.srv.mu.Lock()
+			users = len(r.srv.clients)
+			r.srv.mu.Unlock()
+			runtime.Gosched()
+		}
+		connect(t, false)
+		connect(t, true)
+	})
+	connect(t, false) // root's first is the third of all
+	connect(t, true)
+}
+
 func TestCrowd(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.Clients, c.UserClients = 6, 3 })
 	r.open()

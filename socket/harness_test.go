@@ -38,8 +38,9 @@ var errPhoneReset = errors.New("reset by the phone")
 
 // phone is the device's end of a fakeConn.
 type phone struct {
-	port uint16
-	room int // bytes the phone takes before Write blocks
+	port  uint16
+	room  int  // bytes the phone takes before Write blocks
+	small bool // made by DialSmall
 
 	mu     sync.Mutex
 	change *sync.Cond
@@ -186,6 +187,26 @@ func (c fastConn) Acked() uint32 {
 func (c fastConn) ReadFrom(r io.Reader) (int64, error) { return 0, copyPlain(c.fakeConn, r) }
 func (c fastConn) WriteTo(w io.Writer) (int64, error)  { return 0, copyPlain(w, c.fakeConn) }
 
+// Forward takes nothing by itself: rest is called for all that the phone sends.
+func (c fastConn) Forward(_ io.Writer, rest func()) (stop func() bool) {
+	var called, stopped bool // guarded by c.p.mu
+	go func() {
+		c.p.mu.Lock()
+		for !stopped && !c.p.closed && !c.p.rst && !c.p.fin && len(c.p.down) == 0 {
+			c.p.change.Wait()
+		}
+		called = !stopped
+		c.p.mu.Unlock()
+		if called {
+			rest()
+		}
+	}()
+	return func() bool {
+		c.p.do(func() { stopped = !called })
+		return stopped
+	}
+}
+
 // fakeDevice is a device whose ports accept at once, unless dial says otherwise.
 type fakeDevice struct {
 	dial  func(ctx context.Context, p *phone) error
@@ -196,7 +217,16 @@ type fakeDevice struct {
 func newFakeDevice() *fakeDevice { return &fakeDevice{conns: make(chan *phone, 1024)} }
 
 func (d *fakeDevice) Dial(ctx context.Context, port uint16) (Conn, error) {
+	return d.connect(ctx, newPhone(port))
+}
+
+func (d *fakeDevice) DialSmall(ctx context.Context, port uint16) (Conn, error) {
 	p := newPhone(port)
+	p.small = true
+	return d.connect(ctx, p)
+}
+
+func (d *fakeDevice) connect(ctx context.Context, p *phone) (Conn, error) {
 	if d.dial != nil {
 		if err := d.dial(ctx, p); err != nil {
 			return nil, err

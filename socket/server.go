@@ -32,9 +32,13 @@ type Server struct {
 	hangups   *hangups // made by the first Serve; read-only from then on
 	listeners map[net.Listener]struct{}
 	clients   map[*client]struct{}
-	shaking   int            // clients in their TLS handshake
-	users     map[uint32]int // clients by uid
+	shaking   int // clients in their TLS handshake
+	large     int // clients with large buffers
+	users     map[uint32]tally
 }
+
+// tally counts one user's clients.
+type tally struct{ all, large int }
 
 // NewServer returns a server for the devices of reg.
 func NewServer(reg *Registry, cfg Config) *Server {
@@ -48,7 +52,7 @@ func NewServer(reg *Registry, cfg Config) *Server {
 		done:      make(chan struct{}),
 		listeners: make(map[net.Listener]struct{}),
 		clients:   make(map[*client]struct{}),
-		users:     make(map[uint32]int),
+		users:     make(map[uint32]tally),
 	}
 }
 
@@ -119,11 +123,12 @@ func (s *Server) start(conn net.Conn, gate *access.Gate) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	user, secure := c.peer.UID, secured(conn) != nil
+	of := s.users[user]
 	switch n := len(s.clients); {
 	case s.closed, n >= s.cfg.Clients+s.cfg.Clients/8+1:
 		below(conn).Close()
 		return
-	case n >= s.cfg.Clients, user != 0 && s.users[user] >= s.cfg.UserClients, secure && s.shaking >= s.cfg.Handshakes:
+	case n >= s.cfg.Clients, user != 0 && of.all >= s.cfg.UserClients, secure && s.shaking >= s.cfg.Handshakes:
 		if secure {
 			s.log.Warn(tooMany, c.who()...)
 			below(conn).Close()
@@ -134,8 +139,9 @@ func (s *Server) start(conn net.Conn, gate *access.Gate) {
 	if secure {
 		s.shaking++ // until handshake
 	}
+	c.small = c.crowded || s.large >= s.cfg.Large || of.large >= s.cfg.UserLarge
 	s.clients[c] = struct{}{}
-	s.users[user]++
+	s.count(c, user, 1)
 	s.wg.Go(func() {
 		if c.run() == connected {
 			s.wg.Go(func() { // a silent one needs half the stack that its requests needed
@@ -154,7 +160,19 @@ func (s *Server) forget(c *client, user uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.clients, c)
-	if s.users[user]--; s.users[user] == 0 {
+	s.count(c, user, -1)
+}
+
+// count notes that c has come (1) or left (-1). The caller holds s.mu.
+func (s *Server) count(c *client, user uint32, n int) {
+	of := s.users[user]
+	of.all += n
+	if !c.small {
+		of.large += n
+		s.large += n
+	}
+	s.users[user] = of
+	if of.all == 0 {
 		delete(s.users, user)
 	}
 }

@@ -47,7 +47,7 @@ func (l *link) syn(pr pair, s segment, payload []byte) {
 	if s.flags != flagSYN {
 		p.violate(&v.BadFlags, "SYN with flags %#02x", s.flags)
 	}
-	if s.seq != 0 || s.ack != 0 || s.window != windowField || len(payload) != 0 || pr.host == 0 {
+	if s.seq != 0 || s.ack != 0 || s.window != windowField && s.window != smallWindowField || len(payload) != 0 || pr.host == 0 {
 		p.violate(&v.BadSYN, "SYN from port %d with seq %d, ack %d, window %d, %d bytes", pr.host, s.seq, s.ack, s.window, len(payload))
 	}
 	if k := l.conns[pr]; k != nil {

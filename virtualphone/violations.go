@@ -21,7 +21,7 @@ type Violations struct {
 	BadSetup       uint64 // SETUP twice, without byte 7, or on a v1 link
 	TxSeqGap       uint64 // tx_seq not one more than the last (SETUP is 0)
 	BadHeader      uint64 // data offset not 5, or checksum or urgent not 0
-	BadSYN         uint64 // SYN with seq, ack, payload or a window other than 512, or from port 0
+	BadSYN         uint64 // SYN with seq, ack, payload or a window other than 512 and 128, or from port 0
 	PortInUse      uint64 // SYN from the source port of a living connection
 	BadFlags       uint64 // flags other than exactly SYN, ACK or RST
 	BadSeq         uint64 // seq not the next expected

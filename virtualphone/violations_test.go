@@ -106,6 +106,7 @@ func TestViolations(t *testing.T) {
 		{"syn seq", func(w *wire) { w.seg(1, EchoPort, 1, 0, 2, 512, "") }, Violations{BadSYN: 1}},
 		{"syn ack number", func(w *wire) { w.seg(1, EchoPort, 0, 1, 2, 512, "") }, Violations{BadSYN: 1}},
 		{"syn window", func(w *wire) { w.seg(1, EchoPort, 0, 0, 2, 511, "") }, Violations{BadSYN: 1}},
+		{"small syn window", func(w *wire) { w.seg(1, EchoPort, 0, 0, 2, 128, "") }, Violations{}},
 		{"syn from port 0", func(w *wire) { w.seg(0, EchoPort, 0, 0, 2, 512, "") }, Violations{BadSYN: 1}},
 		{"syn and ack", func(w *wire) { w.seg(1, EchoPort, 0, 0, 0x12, 512, "") }, Violations{BadFlags: 1}},
 		{"port in use", func(w *wire) { w.connect(1, EchoPort); w.seg(1, EchoPort, 0, 0, 2, 512, "") }, Violations{PortInUse: 1}},

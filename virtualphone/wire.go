@@ -32,6 +32,8 @@ const (
 	// windowField is what both sides of the protocol advertise: 512 x 256 bytes.
 	windowField = 512
 	windowBytes = windowField << windowShift
+	// smallWindowField is what a host may offer for one of many connections.
+	smallWindowField = 128
 )
 
 // magic marks the 16-byte header of version 2.

@@ -29,7 +29,16 @@ type dialer struct {
 
 // Dial implements socket.Device.
 func (d *dialer) Dial(ctx context.Context, port uint16) (socket.Conn, error) {
-	c, err := d.session.Dial(ctx, port)
+	return d.dial(ctx, port, d.session.Dial)
+}
+
+// DialSmall is Dial for one of many clients, see socket.Device.
+func (d *dialer) DialSmall(ctx context.Context, port uint16) (socket.Conn, error) {
+	return d.dial(ctx, port, d.session.DialSmall)
+}
+
+func (d *dialer) dial(ctx context.Context, port uint16, by func(context.Context, uint16) (*mux.Conn, error)) (socket.Conn, error) {
+	c, err := by(ctx, port)
 	if err != nil {
 		return nil, err
 	}
