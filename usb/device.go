@@ -12,7 +12,7 @@ import (
 // sysRoot is where sysfs is mounted.
 const sysRoot = "/sys"
 
-// What all bring-ups of the process share: libusb, and the memory of switched
+// What all bring-ups of the process share: turns, and the memory of switched
 // modes, which must outlive the devices it is about.
 var (
 	bringUps   = newTurns()
@@ -29,17 +29,22 @@ type Device struct {
 // Open brings a phone up and claims its usbmux interface. It sends the phone a
 // mode if the policy asks for one, selects the configuration if it is not the
 // active one, and leaves the kernel's drivers of other interfaces alone
-// otherwise. A phone that needs neither is asked nothing. It fails with this
+// otherwise. A phone that needs neither is asked nothing, and one that needs the
+// configuration only by the kernel. It fails with this
 // package's errors, or with ctx's; a phone that does not answer takes
 // Config.Timeout at most. The caller must Close the Device.
 func Open(ctx context.Context, at Address, cfg Config) (*Device, error) {
 	cfg = cfg.withDefaults()
 	sys := newSysDevice(sysRoot, at)
-	found, ok := ready(sys, cfg.Mode)
-	if !ok || bringUps.isHung(at.Node) {
+	found, lacks := look(sys, cfg.Mode)
+	if lacks != lacksNothing || bringUps.isHung(at.Node) {
+		by := withLibusb
+		if lacks == lacksConfiguration {
+			by = withUsbfs
+		}
 		var err error
 		if found, err = bringUps.do(ctx, at.Node, cfg.Timeout, func() (prepared, error) {
-			return withLibusb(at, cfg, sys, &switchings)
+			return by(at, cfg, sys, &switchings)
 		}); err != nil {
 			return nil, err
 		}

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// plainPhone is a phone opened without libusb, for places where that does not
-// start (netlink forbidden) or does not see the phone (some containers). It takes
-// what the kernel knows from sysfs.
+// plainPhone is a phone opened without libusb: one that lacks nothing but its
+// configuration, or any in places where libusb does not start (netlink forbidden) or
+// does not see the phone (some containers). It takes what the kernel knows from sysfs.
 type plainPhone struct {
 	n      *node
 	at     Address
@@ -21,23 +21,41 @@ type plainPhone struct {
 	device descriptors
 }
 
-// withoutLibusb brings a phone up by usbfs alone. Why libusb did not is logged,
-// and the error if this does not work either.
+// withoutLibusb is withUsbfs where libusb has failed. Why it has is logged, and the
+// error if sysfs does not tell enough.
 func withoutLibusb(at Address, cfg Config, sys sysDevice, known *switches, why error) (prepared, error) {
+	p, err := withUsbfs(at, cfg, sys, known)
+	if errors.Is(err, errNoSysfs) {
+		return p, errors.Join(why, err)
+	}
+	cfg.Log.Info("bringing a phone up without libusb", zap.Error(why))
+	return p, err
+}
+
+// errNoSysfs is that sysfs does not have the descriptors, or that they make no sense.
+var errNoSysfs = errors.New("sysfs does not describe the phone")
+
+// withUsbfs brings a phone up by usbfs and sysfs.
+func withUsbfs(at Address, cfg Config, sys sysDevice, known *switches) (prepared, error) {
+	if sys.dir == "" {
+		return prepared{}, errNoSysfs
+	}
 	raw, err := os.ReadFile(filepath.Join(sys.dir, "descriptors"))
-	if err != nil || sys.dir == "" {
-		return prepared{}, why
+	switch {
+	case err != nil && !sys.present():
+		return prepared{}, ErrGone
+	case err != nil:
+		return prepared{}, fmt.Errorf("%w: %w", errNoSysfs, err)
 	}
 	device, err := parseDescriptors(raw)
 	if err != nil {
-		return prepared{}, errors.Join(why, fmt.Errorf("%s: %w", at.SysPath, err))
+		return prepared{}, fmt.Errorf("%w: %s: %w", errNoSysfs, at.SysPath, err)
 	}
 	n, err := openNode(at.Node)
 	if err != nil {
 		return prepared{}, openError(at, err)
 	}
 	defer n.close()
-	cfg.Log.Info("bringing a phone up without libusb", zap.Error(why))
 	return bringUp(&plainPhone{n: n, at: at, sys: sys, log: cfg.Log, device: device}, at, cfg, known)
 }
 

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// turns lets one bring-up at a time use libusb. A phone that answers nothing
+// turns lets one bring-up go on at a time. A phone that answers nothing
 // holds the others up for its timeout at most: after that the next one goes
 // ahead, and the hung one is not tried again before the kernel has let go of it.
 type turns struct {
