@@ -317,7 +317,7 @@ func (p *Pipe) collect(uintptr) bool {
 		f, errno := p.k.reap()
 		switch {
 		case errno == unix.EAGAIN:
-			if p.rx.idle > 0 && p.rx.flight == 0 && !p.rx.busy() && !p.bad.is() {
+			if p.rx.idle > 0 && p.rx.flight == 0 && !p.rx.busy() && !p.tx.halted && !p.bad.is() {
 				p.receiveIdleLocked() // what was sent may have given memory back
 			}
 			return p.rx.busy() || p.tx.halted || p.bad.is()

@@ -338,3 +338,38 @@ func TestReadingWaitsForOutMemory(t *testing.T) {
 		}
 	})
 }
+
+// TestStalledPacketKeepsItsMemory asserts that a reader which waits for memory does not
+// take that of a packet which is to be sent again.
+func TestStalledPacketKeepsItsMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFakeKernel(t)
+		k.memory = 6000
+		p := start(t, k, buffers{inCount: 2, inSize: minTransfer, outCount: 2, outSize: 48 << 10})
+		k.finish(testIn, 0, []byte("first"))
+		if _, err := p.Next(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Write(fill(5000, 1)); err != nil {
+			t.Fatal(err)
+		}
+		p.Return()
+		got := make(chan error, 1)
+		go func() {
+			_, err := p.Read(make([]byte, 8))
+			got <- err
+		}()
+		synctest.Wait()
+		k.finish(testOut, unix.EPIPE, nil)
+		synctest.Wait()
+		if in, out := k.count(testIn), k.count(testOut); in != 0 || out != 1 {
+			t.Fatalf("%d transfers in, %d out pending after the stall, want 0 and 1", in, out)
+		}
+		k.finishOut()
+		synctest.Wait()
+		k.finish(testIn, 0, []byte("second"))
+		if err := <-got; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
