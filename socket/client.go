@@ -39,7 +39,8 @@ type client struct {
 	peer    access.Peer
 	guest   *access.Guest // nil for one who may do everything
 	crowded bool          // one too many
-	small   bool          // its connection is to hold little memory
+	user    uint32        // whom it counts for, whoever TLS says it is
+	large   bool          // it counts as one with large buffers
 
 	state    state
 	version  uint32 // of replies: binary until the first property list
@@ -316,13 +317,7 @@ func (c *client) connect() state {
 	c.mu.Unlock()
 	c.watch()
 
-	dial := c.target.entry.device.Dial
-	if d, ok := c.target.entry.device.(interface {
-		DialSmall(ctx context.Context, port uint16) (Conn, error)
-	}); ok && c.small {
-		dial = d.DialSmall
-	}
-	conn, err := dial(ctx, c.target.port)
+	conn, err := c.dial(ctx)
 
 	if err == nil && ctx.Err() != nil {
 		conn.Close()
@@ -338,16 +333,18 @@ func (c *client) connect() state {
 
 	if ce := c.srv.log.Check(zap.DebugLevel, "connect"); ce != nil {
 		ce.Write(zap.Uint64("conn", c.number), zap.Uint32("device_id", c.target.entry.ID),
-			zap.Uint16("port", c.target.port), zap.Bool("small", c.small), zap.Bool("gone", gone), zap.Error(err))
+			zap.Uint16("port", c.target.port), zap.Bool("large", c.large), zap.Bool("gone", gone), zap.Error(err))
 	}
 	switch {
 	case gone:
 		if err == nil {
 			conn.Close()
 		}
+		c.srv.giveLarge(c)
 		c.untarget()
 		return closed
 	case err != nil:
+		c.srv.giveLarge(c)
 		next := c.result(c.target.tag, resultRefused)
 		c.untarget() // after the Result, so that Detached follows it
 		return next
@@ -361,6 +358,20 @@ func (c *client) connect() state {
 		_ = u.SetWriteBuffer(socketBuffer) // as much as the system allows
 	}
 	return connected
+}
+
+// dial opens the connection to the target's device, with large buffers as long as
+// others leave some.
+func (c *client) dial(ctx context.Context) (Conn, error) {
+	device := c.target.entry.device
+	if !c.srv.takeLarge(c) {
+		if d, ok := device.(interface {
+			DialSmall(ctx context.Context, port uint16) (Conn, error)
+		}); ok {
+			return d.DialSmall(ctx, c.target.port)
+		}
+	}
+	return device.Dial(ctx, c.target.port)
 }
 
 // untarget releases the target's device.

@@ -45,8 +45,8 @@ type Config struct {
 	RecordCalls    int // calls of Records at the same time: 16
 	Clients        int // clients at the same time: 8192
 	UserClients    int // of one user, root excepted, or of the network: 2048
-	Large          int // of all clients, those whose connections have large buffers: 1024
-	UserLarge      int // of one user's, root's too: 512
+	Large          int // connections with large buffers: 1024
+	UserLarge      int // of one user, root's too: 512
 	Handshakes     int // of TLS clients at the same time: 256
 }
 

@@ -62,7 +62,7 @@ type Conn interface {
 
 // Device opens connections to an attached device. ctx bounds the attempt, not
 // the Conn. Dial is called from many goroutines. If it has a DialSmall, that is
-// called instead for clients beyond Config.Large, so that they hold little memory.
+// called instead beyond Config.Large and UserLarge, for a Conn that holds little memory.
 type Device interface {
 	Dial(ctx context.Context, port uint16) (Conn, error)
 }

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -189,10 +190,9 @@ func TestHiddenEvents(t *testing.T) {
 	c.result(1, 13)
 }
 
-// TestCrowd asserts that clients too many get an answer, that others than the user
-// who has too many are served, and that there is room again when some go.
 // TestLarge asserts that connections of one user, and of all, beyond a number are small,
-// and that those which have ended leave their place to others.
+// that those which have ended leave their place to others, and that clients without
+// one take none.
 func TestLarge(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.Large, c.UserLarge = 3, 2 })
 	r.open()
@@ -208,19 +208,26 @@ func TestLarge(t *testing.T) {
 		}
 		return h, p
 	}
+	d.dial = func(_ context.Context, p *phone) error {
+		if p.port == 2 {
+			return errPhoneReset
+		}
+		return nil
+	}
 	as(t, 1000, 1000, func() {
+		for range 3 {
+			h := r.dial()
+			h.t = t
+			h.write(askConnect(1, id, 2))
+			h.result(1, resultRefused)
+		}
 		first, p := connect(t, false)
 		connect(t, false)
 		third, _ := connect(t, true)
 		third.Close() // held no place
 		first.Close()
 		p.awaitClosed(t)
-		for users := 2; users != 1; { // until the server has forgotten both
-			r.srv.mu.Lock()
-			users = len(r.srv.clients)
-			r.srv.mu.Unlock()
-			runtime.Gosched()
-		}
+		r.until(func() bool { return len(r.srv.clients) == 3+1 })
 		connect(t, false)
 		connect(t, true)
 	})
@@ -228,6 +235,8 @@ func TestLarge(t *testing.T) {
 	connect(t, true)
 }
 
+// TestCrowd asserts that clients too many get an answer, that others than the user
+// who has too many are served, and that there is room again when some go.
 func TestCrowd(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.Clients, c.UserClients = 6, 3 })
 	r.open()

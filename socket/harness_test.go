@@ -613,6 +613,19 @@ func (h *host) closeWrite() {
 	}
 }
 
+// until waits until ok says so, which is called with r.srv.mu held.
+func (r *rig) until(ok func() bool) {
+	for {
+		r.srv.mu.Lock()
+		done := ok()
+		r.srv.mu.Unlock()
+		if done {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
 // sync makes sure that the server has handled everything h has sent.
 func (h *host) sync() {
 	h.t.Helper()

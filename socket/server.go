@@ -33,7 +33,7 @@ type Server struct {
 	listeners map[net.Listener]struct{}
 	clients   map[*client]struct{}
 	shaking   int // clients in their TLS handshake
-	large     int // clients with large buffers
+	large     int // clients whose connections have large buffers
 	users     map[uint32]tally
 }
 
@@ -122,13 +122,13 @@ func (s *Server) start(conn net.Conn, gate *access.Gate) {
 	c := newClient(s, conn, s.accepted.Add(1)-1, gate)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	user, secure := c.peer.UID, secured(conn) != nil
-	of := s.users[user]
+	c.user = c.peer.UID
+	of, secure := s.users[c.user], secured(conn) != nil
 	switch n := len(s.clients); {
 	case s.closed, n >= s.cfg.Clients+s.cfg.Clients/8+1:
 		below(conn).Close()
 		return
-	case n >= s.cfg.Clients, user != 0 && of.all >= s.cfg.UserClients, secure && s.shaking >= s.cfg.Handshakes:
+	case n >= s.cfg.Clients, c.user != 0 && of.all >= s.cfg.UserClients, secure && s.shaking >= s.cfg.Handshakes:
 		if secure {
 			s.log.Warn(tooMany, c.who()...)
 			below(conn).Close()
@@ -139,42 +139,62 @@ func (s *Server) start(conn net.Conn, gate *access.Gate) {
 	if secure {
 		s.shaking++ // until handshake
 	}
-	c.small = c.crowded || s.large >= s.cfg.Large || of.large >= s.cfg.UserLarge
+	of.all++
+	s.users[c.user] = of
 	s.clients[c] = struct{}{}
-	s.count(c, user, 1)
 	s.wg.Go(func() {
 		if c.run() == connected {
 			s.wg.Go(func() { // a silent one needs half the stack that its requests needed
 				c.splice()
-				s.forget(c, user)
+				s.forget(c)
 			})
 			return
 		}
-		s.forget(c, user)
+		s.forget(c)
 	})
 }
 
-// forget ends a client that has been served and was counted as user's.
-func (s *Server) forget(c *client, user uint32) {
+// forget ends a client that has been served.
+func (s *Server) forget(c *client) {
 	c.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.clients, c)
-	s.count(c, user, -1)
+	of := s.users[c.user]
+	if of.all--; of.all == 0 {
+		delete(s.users, c.user)
+		return
+	}
+	s.users[c.user] = of
 }
 
-// count notes that c has come (1) or left (-1). The caller holds s.mu.
-func (s *Server) count(c *client, user uint32, n int) {
-	of := s.users[user]
-	of.all += n
-	if !c.small {
-		of.large += n
-		s.large += n
+// takeLarge counts c among those with large buffers, unless there are enough of them.
+// A giveLarge may follow in any case.
+func (s *Server) takeLarge(c *client) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	of := s.users[c.user]
+	if s.large >= s.cfg.Large || of.large >= s.cfg.UserLarge {
+		return false
 	}
-	s.users[user] = of
-	if of.all == 0 {
-		delete(s.users, user)
+	c.large = true
+	s.large++
+	of.large++
+	s.users[c.user] = of
+	return true
+}
+
+func (s *Server) giveLarge(c *client) {
+	if !c.large {
+		return
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.large = false
+	s.large--
+	of := s.users[c.user]
+	of.large--
+	s.users[c.user] = of
 }
 
 // Close stops accepting, closes every client's socket and waits for all

@@ -47,6 +47,7 @@ func (c *client) splice() {
 // leave ends a connected client.
 func (c *client) leave() {
 	c.endDevice()
+	c.srv.giveLarge(c)
 	c.conn.Close()
 	c.untarget() // last, so that Detached follows the client's EOF
 }
