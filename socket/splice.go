@@ -88,13 +88,14 @@ func (p *pipe) fromDevice() {
 const socketBuffer = 256 << 10
 
 // up copies from the client to the device, then waits until the client is gone
-// for good. It reports whether the client's socket is closed.
+// for good. It reports whether the client has closed its socket, as far as can be
+// told: once both sides have shut down sending, that looks the same.
 func (p *pipe) up() (gone bool) {
 	c := p.client
 	err := copyTo(p.conn, c.conn)
 	switch {
 	case c.raw != nil && closedByPeer(c.raw):
-		return true // what it sent has been written
+		return !p.deviceFIN.Load() // what it sent has been written
 	case err == nil && !c.watched:
 		return false // a half-close could not be told from a close
 	case err == nil:

@@ -3,9 +3,13 @@ package socket
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func testHalfClose(t *testing.T) {
@@ -90,6 +94,66 @@ func testHalfClose(t *testing.T) {
 		p.send([]byte("answered by a reset"))
 		p.awaitClosed(t)
 	})
+}
+
+// TestBothShutDown asserts that a client which has shut down sending after the device
+// has, and reads on, gets everything and then the end, although some of what it sent
+// is never taken: its socket looks as if it were closed.
+func TestBothShutDown(t *testing.T) {
+	for _, network := range []string{"unix", "tcp"} {
+		for _, how := range []string{"reset", "unplug"} {
+			t.Run(network+" "+how, func(t *testing.T) {
+				r := newRig(t, func(c *Config) { c.FlushTimeout = patience })
+				d := newFakeDevice()
+				id := r.attach(d)
+				h, size := r.dial(), 50<<10
+				if network == "tcp" { // more than it takes without reading
+					h, size = r.dialTCP(), 400<<10
+					h.Conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+				}
+				h.t = t
+				p := h.connect(d, id, 1)
+				clients := 0
+				r.until(func() bool { clients = len(r.srv.clients); return true })
+				p.do(func() { p.room = 10 })
+				h.write(make([]byte, 120<<10))
+				p.send(make([]byte, size))
+				p.end()
+				p.await(t, "data taken", func() bool { return len(p.down) == 0 })
+				if network == "unix" {
+					h.awaitShutDown()
+				}
+				h.closeWrite()
+				if how == "unplug" {
+					r.reg.Detach(id)
+				} else {
+					p.reset()
+				}
+				p.awaitClosed(t)
+				r.until(func() bool { return len(r.srv.clients) < clients })
+				if got, err := io.ReadAll(h); len(got) != size || err != nil {
+					t.Errorf("the client got %d bytes of %d, %v", len(got), size, err)
+				}
+			})
+		}
+	}
+}
+
+// awaitShutDown waits until the server has shut down sending.
+func (h *host) awaitShutDown() {
+	h.t.Helper()
+	raw, err := h.Conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := raw.Control(func(fd uintptr) {
+		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		if n, err := unix.Poll(poll, int(patience/time.Millisecond)); n != 1 {
+			h.t.Errorf("poll = %d, %v", n, err)
+		}
+	}); err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 func TestCloseWhileThePhoneTakesNothing(t *testing.T) {
