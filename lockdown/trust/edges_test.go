@@ -61,7 +61,7 @@ func (m Machine) essence(now time.Time) Machine {
 	}
 	m.class, m.escrow, m.untrusted, m.clients, m.missed, m.opened = "iPhone", false, false, false, time.Time{}, time.Time{}
 	m.tries, m.tls, m.taps = min(m.tries, 1), min(m.tls, 1), min(m.taps, 2)
-	m.aside, m.vanished = 0, 0 // only pauses are longer by them
+	m.vain = 0 // only pauses are longer by them
 	return m
 }
 

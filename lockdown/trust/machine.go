@@ -115,12 +115,11 @@ type Machine struct {
 	answered  bool      // request_pair came while a client had the right of way
 	opened    time.Time // when the record was last seen to open the phone
 
-	do       Deed
-	at       time.Time // when; zero: not before something is heard
-	tries    int       // deeds in a row that came to nothing
-	tls      int       // handshakes in a row that failed
-	aside    int       // records in a row that were put away, none having opened the phone
-	vanished int       // records in a row that were not there to be checked
+	do    Deed
+	at    time.Time // when; zero: not before something is heard
+	tries int       // deeds in a row that came to nothing
+	tls   int       // handshakes in a row that failed
+	vain  int       // records in a row that were put away, or were not there to be checked
 }
 
 // New returns the machine of a phone that has just been plugged in.

@@ -503,6 +503,7 @@ func FuzzMachine(f *testing.F) {
 	f.Add([]byte("\x15\x19\x00\x00\x16\x8a\x00")) // a dialog, and then policy ask
 	f.Add([]byte("*0\xe3C\x15\xfa000)0"))         // supervised when the record is gone, under policy ask
 	f.Add([]byte("\x000**)0**)0**0"))             // each record is gone as soon as it is saved
+	f.Add([]byte("\x000**)0**C*0*0"))             // one is gone, the next is refused
 	f.Fuzz(func(t *testing.T, script []byte) {
 		now := time.Unix(1_800_000_000, 0)
 		m := New(Config{Policy: Auto}, now)

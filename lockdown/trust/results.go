@@ -150,7 +150,7 @@ func (m *Machine) checked(now time.Time, r Result) {
 	}
 	switch r.Cause {
 	case "":
-		m.escrow, m.aside, m.vanished = r.Escrow, 0, 0
+		m.escrow, m.vain = r.Escrow, 0
 		m.trusted(now)
 	case CauseNoRecord:
 		if m.state == Trusted { // someone has removed the file
@@ -159,8 +159,7 @@ func (m *Machine) checked(now time.Time, r Result) {
 			return
 		}
 		m.ask(now)
-		m.vanished++
-		m.inVain(now, m.vanished) // someone takes away what has just been saved
+		m.inVain(now) // someone takes away what has just been saved
 	case namePasswordProtected:
 		m.set(LockedSinceBoot, r.Cause)
 		m.later(Check, now, unlocked)
@@ -213,19 +212,19 @@ func (m *Machine) putAway(now time.Time, r Result) {
 	}
 	m.disk(r)
 	m.why = m.cause
-	m.aside++
 	if m.record {
+		m.vain++
 		m.later(Check, now, slow) // a client has saved another one
 		return
 	}
 	m.ask(now)
-	m.inVain(now, m.aside) // it pairs, and refuses what it has paired with
+	m.inVain(now) // it pairs, and refuses what it has paired with
 }
 
-// inVain puts off what is planned, the longer the more often it was of no use.
-func (m *Machine) inVain(now time.Time, times int) {
-	if times > 1 && m.do != Rest {
-		m.at = now.Add(min(soon<<min(2*times, 20), longest))
+// inVain puts off what is planned, the longer the more records have been of no use.
+func (m *Machine) inVain(now time.Time) {
+	if m.vain++; m.vain > 1 && m.do != Rest {
+		m.at = now.Add(min(soon<<min(2*m.vain, 20), longest))
 	}
 }
 
