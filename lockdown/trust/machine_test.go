@@ -491,6 +491,22 @@ func seconds(all ...int) (d []time.Duration) {
 	return d
 }
 
+// TestRecordSavedMeanwhile asserts that a record which a client has saved just when
+// there was none to be checked is checked, and not replaced by a pairing.
+func TestRecordSavedMeanwhile(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	m := New(Config{Policy: Auto}, now)
+	m.Done(now, Identify, Result{Class: "iPhone", Major: 17, Record: true})
+	m.Done(now, Check, Result{Cause: CauseNoRecord, Record: true})
+	d, at := m.Next(now)
+	if d != Rest || at.IsZero() {
+		t.Fatalf("want a pause, got %v", d)
+	}
+	if d, _ := m.Next(at); d != Check {
+		t.Errorf("want %v, got %v", Check, d)
+	}
+}
+
 // FuzzMachine asserts that no order of results, events and policies stops the machine
 // for good, has it spin, or gives it a state without a name.
 func FuzzMachine(f *testing.F) {
@@ -504,6 +520,7 @@ func FuzzMachine(f *testing.F) {
 	f.Add([]byte("*0\xe3C\x15\xfa000)0"))         // supervised when the record is gone, under policy ask
 	f.Add([]byte("\x000**)0**)0**0"))             // each record is gone as soon as it is saved
 	f.Add([]byte("\x000**)0**C*0*0"))             // one is gone, the next is refused
+	f.Add([]byte("*\xe3C\x15\xfa0)\xa50"))        // gone, and there again, between policies
 	f.Fuzz(func(t *testing.T, script []byte) {
 		now := time.Unix(1_800_000_000, 0)
 		m := New(Config{Policy: Auto}, now)

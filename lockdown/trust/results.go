@@ -153,13 +153,16 @@ func (m *Machine) checked(now time.Time, r Result) {
 		m.escrow, m.vain = r.Escrow, 0
 		m.trusted(now)
 	case CauseNoRecord:
-		if m.state == Trusted { // someone has removed the file
+		switch {
+		case m.record: // a client has saved one since
+			m.later(Check, now, slow)
+		case m.state == Trusted: // someone has removed the file
 			m.set(NotAsked, CauseUnpairedHere)
 			m.rest()
-			return
+		default:
+			m.ask(now)
+			m.inVain(now) // someone takes away what has just been saved
 		}
-		m.ask(now)
-		m.inVain(now) // someone takes away what has just been saved
 	case namePasswordProtected:
 		m.set(LockedSinceBoot, r.Cause)
 		m.later(Check, now, unlocked)
