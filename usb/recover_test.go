@@ -303,21 +303,28 @@ func TestMemoryComesBack(t *testing.T) {
 	})
 }
 
+// withoutInMemory is a pipe of whose memory one packet to the phone has all.
+func withoutInMemory(t *testing.T) (*fakeKernel, *Pipe) {
+	t.Helper()
+	k := newFakeKernel(t)
+	k.memory = 6000
+	p := start(t, k, buffers{inCount: 2, inSize: minTransfer, outCount: 2, outSize: 48 << 10})
+	k.finish(testIn, 0, []byte("first"))
+	if _, err := p.Next(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Write(fill(5000, 1)); err != nil {
+		t.Fatal(err)
+	}
+	p.Return()
+	return k, p
+}
+
 // TestReadingWaitsForOutMemory asserts that a reader whose only transfer finds no
 // memory, since a packet to the phone has it all, goes on when that has left.
 func TestReadingWaitsForOutMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := newFakeKernel(t)
-		k.memory = 6000
-		p := start(t, k, buffers{inCount: 2, inSize: minTransfer, outCount: 2, outSize: 48 << 10})
-		k.finish(testIn, 0, []byte("first"))
-		if _, err := p.Next(); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := p.Write(fill(5000, 1)); err != nil {
-			t.Fatal(err)
-		}
-		p.Return()
+		k, p := withoutInMemory(t)
 		if n := k.count(testIn); n != 0 {
 			t.Fatalf("%d transfers pending without memory", n)
 		}
@@ -343,17 +350,7 @@ func TestReadingWaitsForOutMemory(t *testing.T) {
 // take that of a packet which is to be sent again.
 func TestStalledPacketKeepsItsMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := newFakeKernel(t)
-		k.memory = 6000
-		p := start(t, k, buffers{inCount: 2, inSize: minTransfer, outCount: 2, outSize: 48 << 10})
-		k.finish(testIn, 0, []byte("first"))
-		if _, err := p.Next(); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := p.Write(fill(5000, 1)); err != nil {
-			t.Fatal(err)
-		}
-		p.Return()
+		k, p := withoutInMemory(t)
 		got := make(chan error, 1)
 		go func() {
 			_, err := p.Read(make([]byte, 8))
