@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -42,13 +43,14 @@ type Conn struct {
 	readBy   deadline
 	writeBy  deadline
 
+	rest atomic.Pointer[func()] // in Forward, until it is called or stopped
+
 	// Guarded by s.mu.
 	tcb     tcb
 	tx, rx  ring
 	links   [queueCount]queueLink
 	sink    *sink         // in Forward and WriteTo: takes data without a stay in rx
 	handing bool          // the session's reader writes to sink
-	rest    func()        // in Forward, until it is called or stopped
 	closed  bool          // Close has been called
 	noWrite bool          // CloseWrite has been called
 	done    chan struct{} // made by Done, closed when ended
@@ -338,12 +340,8 @@ func (c *Conn) tryPeek(max int) ([]byte, error) {
 
 // wakeReader has whoever takes what the phone sends look again.
 func (c *Conn) wakeReader() {
-	c.s.mu.Lock()
-	rest := c.rest
-	c.rest = nil
-	c.s.mu.Unlock()
-	if rest != nil {
-		go rest()
+	if rest := c.rest.Swap(nil); rest != nil {
+		go (*rest)()
 	}
 	notify(c.readable)
 }

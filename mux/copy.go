@@ -21,7 +21,8 @@ func (c *Conn) Forward(w io.Writer, rest func()) (stop func() bool) {
 		}
 	}
 	c.s.mu.Lock()
-	c.sink, c.rest = k, rest
+	c.sink = k
+	c.rest.Store(&rest) // before the look at what has come already
 	late := c.rx.n > 0 || c.closed || c.tcb.err != nil || c.tcb.fin || c.tcb.drop
 	c.s.mu.Unlock()
 	if late {
@@ -31,11 +32,7 @@ func (c *Conn) Forward(w io.Writer, rest func()) (stop func() bool) {
 }
 
 func (c *Conn) stopForward() bool {
-	c.s.mu.Lock()
-	waiting := c.rest != nil
-	c.rest = nil
-	c.s.mu.Unlock()
-	if !waiting {
+	if c.rest.Swap(nil) == nil {
 		return false
 	}
 	c.readMu.Lock()
@@ -48,7 +45,8 @@ func (c *Conn) stopForward() bool {
 // What w has taken is acknowledged to the phone. There is no buffer between the
 // receive ring and w; if w is a socket, the session's reader writes to it as long
 // as it takes all, and neither the ring nor this goroutine has a part in it. The
-// number of bytes returned counts those, too, and what Forward has written. Nobody else may write to w meanwhile.
+// number of bytes returned counts those, too, and what Forward has written. Nobody
+// else may write to w meanwhile.
 func (c *Conn) WriteTo(w io.Writer) (total int64, err error) {
 	c.readMu.Lock()
 	defer c.readMu.Unlock()
