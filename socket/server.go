@@ -37,9 +37,6 @@ type Server struct {
 	users     map[uint32]tally
 }
 
-// tally counts one user's clients.
-type tally struct{ all, large int }
-
 // NewServer returns a server for the devices of reg.
 func NewServer(reg *Registry, cfg Config) *Server {
 	cfg.validate()
@@ -123,12 +120,12 @@ func (s *Server) start(conn net.Conn, gate *access.Gate) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.user = c.peer.UID
-	of, secure := s.users[c.user], secured(conn) != nil
+	t, secure := s.users[c.user], secured(conn) != nil
 	switch n := len(s.clients); {
 	case s.closed, n >= s.cfg.Clients+s.cfg.Clients/8+1:
 		below(conn).Close()
 		return
-	case n >= s.cfg.Clients, c.user != 0 && of.all >= s.cfg.UserClients, secure && s.shaking >= s.cfg.Handshakes:
+	case n >= s.cfg.Clients, c.user != 0 && t.all >= s.cfg.UserClients, secure && s.shaking >= s.cfg.Handshakes:
 		if secure {
 			s.log.Warn(tooMany, c.who()...)
 			below(conn).Close()
@@ -139,8 +136,8 @@ func (s *Server) start(conn net.Conn, gate *access.Gate) {
 	if secure {
 		s.shaking++ // until handshake
 	}
-	of.all++
-	s.users[c.user] = of
+	t.all++
+	s.users[c.user] = t
 	s.clients[c] = struct{}{}
 	s.wg.Go(func() {
 		if c.run() == connected {
@@ -160,41 +157,12 @@ func (s *Server) forget(c *client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.clients, c)
-	of := s.users[c.user]
-	if of.all--; of.all == 0 {
+	t := s.users[c.user]
+	if t.all--; t.all == 0 {
 		delete(s.users, c.user)
 		return
 	}
-	s.users[c.user] = of
-}
-
-// takeLarge counts c among those with large buffers, unless there are enough of them.
-// A giveLarge may follow in any case.
-func (s *Server) takeLarge(c *client) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	of := s.users[c.user]
-	if s.large >= s.cfg.Large || of.large >= s.cfg.UserLarge {
-		return false
-	}
-	c.large = true
-	s.large++
-	of.large++
-	s.users[c.user] = of
-	return true
-}
-
-func (s *Server) giveLarge(c *client) {
-	if !c.large {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c.large = false
-	s.large--
-	of := s.users[c.user]
-	of.large--
-	s.users[c.user] = of
+	s.users[c.user] = t
 }
 
 // Close stops accepting, closes every client's socket and waits for all

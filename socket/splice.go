@@ -130,6 +130,7 @@ func (p *pipe) down() error {
 	return nil
 }
 
+// writer is where the device's data goes: to the client.
 func (p *pipe) writer() io.Writer {
 	if p.client.tcp {
 		return (*tcpWriter)(p)
