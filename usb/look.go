@@ -1,10 +1,6 @@
 package usb
 
-import (
-	"os"
-	"path/filepath"
-	"slices"
-)
+import "slices"
 
 // lack is what a phone lacks before its interface can be claimed.
 type lack uint8
@@ -18,15 +14,8 @@ const (
 // look finds what a bring-up would, and what the phone lacks, in sysfs alone: without
 // libusb, which looks at all devices for each one.
 func look(sys sysDevice, want Mode) (prepared, lack) {
-	if sys.dir == "" || !sys.present() {
-		return prepared{}, lacksMore
-	}
-	raw, err := os.ReadFile(filepath.Join(sys.dir, "descriptors"))
-	if err != nil {
-		return prepared{}, lacksMore
-	}
-	device, err := parseDescriptors(raw)
-	if err != nil {
+	device, err := sys.descriptors()
+	if err != nil || !sys.present() {
 		return prepared{}, lacksMore
 	}
 	all := device.configurations

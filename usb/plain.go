@@ -2,9 +2,6 @@ package usb
 
 import (
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -32,24 +29,11 @@ func withoutLibusb(at Address, cfg Config, sys sysDevice, known *switches, why e
 	return p, err
 }
 
-// errNoSysfs is that sysfs does not have the descriptors, or that they make no sense.
-var errNoSysfs = errors.New("sysfs does not describe the phone")
-
 // withUsbfs brings a phone up by usbfs and sysfs.
 func withUsbfs(at Address, cfg Config, sys sysDevice, known *switches) (prepared, error) {
-	if sys.dir == "" {
-		return prepared{}, errNoSysfs
-	}
-	raw, err := os.ReadFile(filepath.Join(sys.dir, "descriptors"))
-	switch {
-	case err != nil && !sys.present():
-		return prepared{}, ErrGone
-	case err != nil:
-		return prepared{}, fmt.Errorf("%w: %w", errNoSysfs, err)
-	}
-	device, err := parseDescriptors(raw)
+	device, err := sys.descriptors()
 	if err != nil {
-		return prepared{}, fmt.Errorf("%w: %s: %w", errNoSysfs, at.SysPath, err)
+		return prepared{}, err
 	}
 	n, err := openNode(at.Node)
 	if err != nil {

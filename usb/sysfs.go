@@ -2,6 +2,7 @@ package usb
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -34,6 +35,29 @@ func (d sysDevice) read(name string) string {
 	}
 	return strings.TrimSpace(string(text))
 }
+
+// descriptors are the device's, as the kernel has read them. The error is ErrGone if
+// it has left, else errNoSysfs.
+func (d sysDevice) descriptors() (descriptors, error) {
+	if d.dir == "" {
+		return descriptors{}, errNoSysfs
+	}
+	raw, err := os.ReadFile(filepath.Join(d.dir, "descriptors"))
+	switch {
+	case err != nil && !d.present():
+		return descriptors{}, ErrGone
+	case err != nil:
+		return descriptors{}, fmt.Errorf("%w: %w", errNoSysfs, err)
+	}
+	parsed, err := parseDescriptors(raw)
+	if err != nil {
+		return descriptors{}, fmt.Errorf("%w: %s: %w", errNoSysfs, d.at.SysPath, err)
+	}
+	return parsed, nil
+}
+
+// errNoSysfs is that sysfs does not have the descriptors, or that they make no sense.
+var errNoSysfs = errors.New("sysfs does not describe the phone")
 
 // present reports whether the device at the address is still there.
 func (d sysDevice) present() bool {
