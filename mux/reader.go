@@ -40,6 +40,10 @@ func (s *Session) readLoop() error {
 			b = part
 		}
 		rest, ferr := s.packets(b, split)
+		if s.opened {
+			s.opened = false
+			runtime.Gosched() // its client hears of it before the phone gets the ack
+		}
 		if !split || len(rest) < len(b) {
 			part = append(part[:0], rest...)
 		}
@@ -195,6 +199,7 @@ func (s *Session) tcp(h header, b []byte) {
 	ev := c.tcb.input(g, len(payload))
 	if c.tcb.state != before {
 		s.count.answered(c, before, g.flags&flagRST != 0)
+		s.opened = s.opened || before == synSent
 	}
 	acked := c.tcb.sndUna - una
 	if before == synSent {

@@ -113,6 +113,7 @@ type Session struct {
 	wg     sync.WaitGroup
 
 	in, out Observed // the reader's, the writer's; see Session.Observed
+	opened  bool     // the reader's: a Dial has its answer
 
 	start time.Time // of the clock of heard
 	stuck stuck
