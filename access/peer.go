@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -49,12 +50,14 @@ var stranger = Peer{UID: NoID, GID: NoID}
 // taken for it.
 func PeerOf(conn net.Conn) Peer {
 	switch c := conn.(type) {
-	case *net.UnixConn:
-		return unixPeer(c)
 	case *net.TCPConn:
 		return tcpPeer(c)
 	case *tls.Conn:
 		return tlsPeer(c)
+	case syscall.Conn:
+		if _, unix := conn.LocalAddr().(*net.UnixAddr); unix {
+			return unixPeer(c)
+		}
 	}
 	return stranger
 }
@@ -82,15 +85,16 @@ func CertificateName(c *x509.Certificate) string {
 	return c.Subject.CommonName
 }
 
-func unixPeer(c *net.UnixConn) Peer {
+func unixPeer(c syscall.Conn) Peer {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return stranger
 	}
 	p := stranger
 	_ = raw.Control(func(fd uintptr) { // fails on a closed socket only: a stranger's
-		cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-		if err == nil {
+		var cred unix.Ucred
+		size := uint32(unsafe.Sizeof(cred))
+		if getsockopt(fd, unix.SO_PEERCRED, unsafe.Pointer(&cred), &size) == 0 {
 			p = Peer{Origin: Local, PID: cred.Pid, UID: cred.Uid, GID: cred.Gid, Groups: peerGroups(fd)}
 		}
 	})
@@ -100,20 +104,25 @@ func unixPeer(c *net.UnixConn) Peer {
 // peerGroups asks for the supplementary groups of who opened the socket. A service
 // may have some that the user database does not know.
 func peerGroups(fd uintptr) []uint32 {
-	groups := make([]uint32, 32)
-	for {
+	var few [32]uint32
+	for groups := few[:]; ; {
 		size := uint32(len(groups)) * 4 // bytes; the kernel says how many there are
-		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_PEERGROUPS,
-			uintptr(unsafe.Pointer(unsafe.SliceData(groups))), uintptr(unsafe.Pointer(&size)), 0)
+		errno := getsockopt(fd, unix.SO_PEERGROUPS, unsafe.Pointer(unsafe.SliceData(groups)), &size)
 		switch {
 		case errno == 0:
-			return groups[:size/4]
+			return slices.Clone(groups[:size/4])
 		case errno == unix.ERANGE && int(size/4) > len(groups):
 			groups = make([]uint32, size/4)
 		default:
 			return nil
 		}
 	}
+}
+
+// getsockopt does not wait, so Go's scheduler need not know.
+func getsockopt(fd uintptr, name int, value unsafe.Pointer, size *uint32) unix.Errno {
+	_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, uintptr(name), uintptr(value), uintptr(unsafe.Pointer(size)), 0)
+	return errno
 }
 
 // tcpPeer finds the user of a peer on this computer: the loopback interface leads

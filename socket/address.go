@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -141,28 +140,6 @@ func loopback(address string) error {
 		"use 127.0.0.1 or [::1], or allow other addresses", ErrNotLoopback)
 }
 
-// unixListener is a Unix socket that knows which file it made.
-type unixListener struct {
-	*net.UnixListener
-	path     string
-	dev, ino uint64
-
-	once sync.Once
-	err  error
-}
-
-// Close closes the socket and removes its path, unless somebody has put another
-// file there.
-func (l *unixListener) Close() error {
-	l.once.Do(func() {
-		if st, err := lstat(l.path); err == nil && st.Dev == l.dev && st.Ino == l.ino {
-			l.err = os.Remove(l.path)
-		}
-		l.err = errors.Join(l.UnixListener.Close(), l.err)
-	})
-	return l.err
-}
-
 // listenUnix binds path in place: libusbmuxd waits for the creation of the
 // name, and does not see a rename.
 func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
@@ -187,8 +164,10 @@ func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
 	if err != nil {
 		return nil, explainBind(path, err)
 	}
-	ul := l.(*net.UnixListener)
-	ul.SetUnlinkOnClose(false)
+	ul, err := takeOver(l.(*net.UnixListener))
+	if err != nil {
+		return nil, err
+	}
 	st, err := lstat(path)
 	if err == nil {
 		err = os.Chmod(path, mode)
@@ -197,7 +176,8 @@ func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
 		ul.Close()
 		return nil, err
 	}
-	return &unixListener{UnixListener: ul, path: path, dev: st.Dev, ino: st.Ino}, nil
+	ul.path, ul.dev, ul.ino = path, st.Dev, st.Ino
+	return ul, nil
 }
 
 // lockWait bounds the wait for another daemon that binds a socket in the same

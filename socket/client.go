@@ -68,7 +68,7 @@ type target struct {
 
 func newClient(s *Server, conn net.Conn, number uint64, gate *access.Gate) *client {
 	_, tcp := below(conn).(*net.TCPConn)
-	c := &client{srv: s, number: number, conn: newUnixConn(conn), raw: rawConn(below(conn)), tcp: tcp, gate: gate}
+	c := &client{srv: s, number: number, conn: conn, raw: rawConn(below(conn)), tcp: tcp, gate: gate}
 	if t := secured(conn); t != nil {
 		c.admit(t.Conn) // as somebody; handshake says who
 	} else {

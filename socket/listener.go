@@ -2,6 +2,7 @@ package socket
 
 import (
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -96,6 +97,9 @@ func (l *listener) write() error {
 		batch := l.take()
 		if batch == nil {
 			return nil
+		}
+		if _, own := l.conn.(*unixConn); own && len(batch) > 1 {
+			batch = net.Buffers{slices.Concat(batch...)} // at once, as it does by itself for net's own
 		}
 		if _, err := batch.WriteTo(l.conn); err != nil {
 			return err

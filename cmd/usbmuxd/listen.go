@@ -56,7 +56,7 @@ func listenerOf(f *os.File) (net.Listener, error) {
 	if on, err := unix.GetsockoptInt(int(f.Fd()), unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || on == 0 {
 		return nil, errors.New("must be a listening stream socket: ListenStream= in the unit")
 	}
-	return net.FileListener(f)
+	return socket.FileListener(f)
 }
 
 // openClients opens the sockets of the clients, all or none. Those that were
