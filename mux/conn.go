@@ -44,6 +44,7 @@ type Conn struct {
 	writeBy  deadline
 
 	rest atomic.Pointer[func()] // in Forward, until it is called or stopped
+	full func()                 // BeforeWait's; guarded by writeMu
 
 	// Guarded by s.mu.
 	tcb     tcb
@@ -374,6 +375,14 @@ func (c *Conn) reserve() ([]byte, error) {
 	}
 }
 
+// BeforeWait has f called once: before something written waits for the phone to take
+// what was written before.
+func (c *Conn) BeforeWait(f func()) {
+	c.writeMu.Lock()
+	defer c.writeMu.Unlock()
+	c.full = f
+}
+
 // waitRoom waits for room in the send ring, without taking any.
 func (c *Conn) waitRoom() error {
 	for {
@@ -389,6 +398,10 @@ func (c *Conn) waitRoom() error {
 		c.s.mu.Unlock()
 		if err != nil || !full {
 			return err
+		}
+		if f := c.full; f != nil {
+			c.full = nil
+			f()
 		}
 		select {
 		case <-c.writable:

@@ -46,16 +46,16 @@ type client struct {
 	version  uint32 // of replies: binary until the first property list
 	identity identity
 	header   [headerSize]byte
-	watched  bool // hungUp will be called
 
 	target target // in connecting and connected
 
-	mu     sync.Mutex         // guards the fields below, also used by hungUp and abort
-	gone   bool               // the other end has closed, or this one is closing
-	hup    chan struct{}      // made by watch, closed when gone
-	cancel context.CancelFunc // in connecting: ends the Dial
-	device Conn               // in connected: the device's end
-	flush  *flush             // in connected, once gone: ends device
+	mu      sync.Mutex         // guards the fields below, also used by hungUp and abort
+	gone    bool               // the other end has closed, or this one is closing
+	watched bool               // hungUp will be called
+	hup     chan struct{}      // made by watch, closed when gone
+	cancel  context.CancelFunc // in connecting: ends the Dial
+	device  Conn               // in connected: the device's end
+	flush   *flush             // in connected, once gone: ends device
 }
 
 // target is what a client connects to.
@@ -111,24 +111,34 @@ func (c *client) run() state {
 }
 
 func (c *client) close() {
-	if c.watched {
+	c.mu.Lock()
+	watched := c.watched
+	c.mu.Unlock()
+	if watched {
 		c.srv.hangups.forget(c)
 	}
 	c.conn.Close()
 }
 
-// watch makes hungUp be called from now on. It reports false if hang-ups cannot
-// be told for this client.
+// watch makes hungUp be called from now on, which costs a few calls: it is for those
+// who wait for something other than the client. It reports false if hang-ups cannot be
+// told for this client.
 func (c *client) watch() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.watchLocked()
+}
+
+func (c *client) watchLocked() bool {
 	if c.watched {
 		return true
 	}
-	c.mu.Lock()
-	c.hup = make(chan struct{})
-	if c.gone {
-		close(c.hup)
+	if c.hup == nil {
+		c.hup = make(chan struct{})
+		if c.gone {
+			close(c.hup)
+		}
 	}
-	c.mu.Unlock()
 	if c.raw == nil {
 		return false
 	}
@@ -304,6 +314,10 @@ func (c *client) locate(r request, tag uint32) state {
 	return connecting
 }
 
+// watchDial is how long a device may take to answer before the client that waits is
+// watched. One that hangs up earlier leaves a connection that ends at once.
+const watchDial = 50 * time.Millisecond
+
 // connect dials the target. What the client sends meanwhile stays in its
 // socket, for the device.
 func (c *client) connect() state {
@@ -315,9 +329,16 @@ func (c *client) connect() state {
 		cancel()
 	}
 	c.mu.Unlock()
-	c.watch()
+	slow := time.AfterFunc(watchDial, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.cancel != nil {
+			c.watchLocked()
+		}
+	})
 
 	conn, err := c.dial(ctx)
+	slow.Stop()
 
 	if err == nil && ctx.Err() != nil {
 		conn.Close()
@@ -353,9 +374,6 @@ func (c *client) connect() state {
 	if c.result(c.target.tag, resultOK) != command {
 		c.leave()
 		return closed
-	}
-	if u, ok := c.conn.(*unixConn); ok {
-		_ = u.SetWriteBuffer(socketBuffer) // as much as the system allows
 	}
 	return connected
 }

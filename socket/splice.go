@@ -68,6 +68,9 @@ func (p *pipe) forward() (stop func() bool) {
 func (p *pipe) fromDevice() {
 	defer close(p.downOver)
 	c := p.client
+	if u, ok := c.conn.(*unixConn); ok {
+		_ = u.SetWriteBuffer(socketBuffer) // as much as the system allows
+	}
 	if p.down() == nil && !reset(p.conn) {
 		// A FIN: the client may go on sending, unless it has ended as well.
 		closeWrite(c.conn)
@@ -83,8 +86,8 @@ func (p *pipe) fromDevice() {
 	c.stopReading()
 }
 
-// socketBuffer is what is asked for as a Unix client's send buffer, in bytes;
-// TCP sizes its own.
+// socketBuffer is what is asked for as the send buffer of a Unix client that is slower
+// than its device, in bytes; TCP sizes its own.
 const socketBuffer = 256 << 10
 
 // up copies from the client to the device, then waits until the client is gone
@@ -92,11 +95,16 @@ const socketBuffer = 256 << 10
 // told: once both sides have shut down sending, that looks the same.
 func (p *pipe) up() (gone bool) {
 	c := p.client
+	if w, ok := p.conn.(interface{ BeforeWait(f func()) }); ok {
+		w.BeforeWait(func() { c.watch() }) // meanwhile nobody reads
+	} else {
+		c.watch()
+	}
 	err := copyTo(p.conn, c.conn)
 	switch {
 	case c.raw != nil && closedByPeer(c.raw):
 		return !p.deviceFIN.Load() // what it sent has been written
-	case err == nil && !c.watched:
+	case !c.watch() && err == nil:
 		return false // a half-close could not be told from a close
 	case err == nil:
 		p.clientEOF.Store(true)
@@ -119,7 +127,7 @@ func (p *pipe) up() (gone bool) {
 func (p *pipe) down() error {
 	err := copyFrom(p.writer(), p.conn)
 	if err != nil {
-		if !p.client.watched { // nobody else notices if the client is gone
+		if !p.client.watch() { // nobody else notices if the client is gone
 			f := startFlush(p.conn, p.client.srv.cfg.FlushTimeout)
 			defer f.stop()
 		}
