@@ -82,7 +82,7 @@ func run(ctx context.Context) error {
 		daemons = flag.String("daemons", "c,ours,null", "whom to measure: c, ours, base, null")
 		base    = flag.String("base", "", "`COMMIT` of the daemon called base")
 		env     = flag.String("env", "", "NAME=VALUE, with commas, for our daemon alone, such as GODEBUG and GOGC")
-		profile = flag.String("profile", "", "cpu, block, mutex or syscalls: leave profiles of our daemon in dist/profile, and no table")
+		profile = flag.String("profile", "", "cpu, block, mutex or syscalls, or events of all processes: leave profiles of our daemon in dist/profile, and no table")
 		dist    = flag.String("dist", "dist", "directory of the figures")
 		docs    = flag.String("docs", "docs", "directory of benchmarks.md and its plots")
 		render  = flag.Bool("render", false, "measure nothing, write benchmarks.md of the figures that are there")

@@ -58,7 +58,7 @@ func measureAll() error {
 		speeds   = flag.String("speeds", "high", "high, super or both, with a comma")
 		daemons  = flag.String("daemons", "", "c, ours, base, null, with commas")
 		env      = flag.String("env", "", "NAME=VALUE, with commas, for our daemon")
-		profile  = flag.String("profile", "", "cpu, block, mutex or syscalls: profile our daemon into the directory of -out")
+		profile  = flag.String("profile", "", "cpu, block, mutex, syscalls or events: leave a profile in the directory of -out")
 		out      = flag.String("out", "/out/bench.json", "`FILE` for the result")
 	)
 	flag.IntVar(&file.Options.Rounds, "rounds", 5, "how often")

@@ -18,7 +18,7 @@ const profileDir = "/out/profile"
 const profileSignal = syscall.Signal(40)
 
 // startProfile has our daemon profile itself, or strace count the system calls of
-// any, until the function that it returns is called.
+// any, or the kernel note what all processes do, until the function that it returns is called.
 func (b *bench) startProfile(d *daemon, measure string) (stop func() error, err error) {
 	if b.profile == "" {
 		return nil, nil
@@ -39,6 +39,9 @@ func (b *bench) startProfile(d *daemon, measure string) (stop func() error, err 
 			_, err := os.Stat(name)
 			return err
 		}, nil
+	}
+	if b.profile == "events" {
+		return startEvents(name)
 	}
 	if d.name != result.Ours {
 		return nil, nil
@@ -61,4 +64,38 @@ func (b *bench) startProfile(d *daemon, measure string) (stop func() error, err 
 			return nil
 		})
 	}, nil
+}
+
+// events are what the kernel notes for the profile of that name.
+var events = []string{"sched/sched_switch", "sched/sched_waking", "raw_syscalls/sys_enter", "raw_syscalls/sys_exit"}
+
+// startEvents has the kernel note who runs when and calls what, of which name gets the
+// last few hundred milliseconds, as text: a line for each event.
+func startEvents(name string) (stop func() error, err error) {
+	const dir = "/sys/kernel/tracing/"
+	if err := syscall.Mount("tracefs", dir, "tracefs", 0, ""); err != nil && err != syscall.EBUSY {
+		return nil, fmt.Errorf("mount tracefs: %w", err)
+	}
+	set := func(file, value string) {
+		if err == nil {
+			err = os.WriteFile(dir+file, []byte(value), 0)
+		}
+	}
+	set("buffer_size_kb", "4096") // of each processor
+	set("trace", "")
+	for _, e := range events {
+		set("events/"+e+"/enable", "1")
+	}
+	set("tracing_on", "1")
+	return func() error {
+		set("tracing_on", "0")
+		if err != nil {
+			return err
+		}
+		text, err := os.ReadFile(dir + "trace")
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(name, text, 0o644)
+	}, err
 }
