@@ -47,6 +47,9 @@ type client struct {
 	identity identity
 	header   [headerSize]byte
 
+	peerClosed bool // its other end of the socket is closed, for certain
+	shut       bool // its socket is closed, or will be
+
 	target target // in connecting and connected
 
 	mu      sync.Mutex         // guards the fields below, also used by hungUp and abort
@@ -116,6 +119,22 @@ func (c *client) close() {
 	c.mu.Unlock()
 	if watched {
 		c.srv.hangups.forget(c)
+	}
+	c.closeSocket()
+}
+
+// closeSocket closes the socket, now if its other end is open.
+func (c *client) closeSocket() {
+	if c.shut {
+		return
+	}
+	c.shut = true
+	if !c.peerClosed && c.raw != nil {
+		c.peerClosed = closedByPeer(c.raw)
+	}
+	if c.peerClosed {
+		c.srv.closer.add(c.conn)
+		return
 	}
 	c.conn.Close()
 }

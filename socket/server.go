@@ -22,6 +22,7 @@ type Server struct {
 
 	audit *zap.Logger // who did what with records, who was refused
 
+	closer   closer
 	accepted atomic.Uint64 // clients so far; the next one's number
 	calls    chan struct{} // holds a token per running call of Records
 	done     chan struct{} // closed by Close
@@ -83,6 +84,7 @@ func (s *Server) Serve(l net.Listener, gate *access.Gate) error {
 			if backoff == 0 {
 				s.log.Warn("cannot accept clients for now", zap.Stringer("addr", l.Addr()), zap.Error(err))
 			}
+			s.closer.flush() // some may be to be had back
 			backoff = min(max(2*backoff, minBackoff), maxBackoff)
 			select {
 			case <-time.After(backoff):
@@ -182,6 +184,7 @@ func (s *Server) Close() error {
 	}
 	s.mu.Unlock()
 	s.wg.Wait() // from here on nothing is started
+	s.closer.flush()
 	if s.hangups != nil {
 		s.hangups.close()
 	}

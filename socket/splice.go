@@ -48,7 +48,7 @@ func (c *client) splice() {
 func (c *client) leave() {
 	c.endDevice()
 	c.srv.giveLarge(c)
-	c.conn.Close()
+	c.closeSocket()
 	c.untarget() // last, so that Detached follows the client's EOF
 }
 
@@ -103,6 +103,7 @@ func (p *pipe) up() (gone bool) {
 	err := copyTo(p.conn, c.conn)
 	switch {
 	case c.raw != nil && closedByPeer(c.raw):
+		c.peerClosed = true
 		return !p.deviceFIN.Load() // what it sent has been written
 	case !c.watch() && err == nil:
 		return false // a half-close could not be told from a close
