@@ -60,6 +60,11 @@ func (j *job) run(ctx context.Context) (*result.File, error) {
 	all := &result.File{Options: j.options, Commit: commit(), Date: time.Now().UTC().Truncate(time.Second)}
 	all.Machine.Host, all.Machine.Processors = processor(), 2
 	all.Machine.Emulated = os.Getenv("GOMUXD_VM_ACCEL") == ""
+	if j.profile != "" { // CopyFS replaces nothing
+		if err := os.RemoveAll(filepath.Join(j.dist, "profile")); err != nil {
+			return nil, err
+		}
+	}
 	var seconds, disturbed float64
 	for _, speed := range j.options.Speeds {
 		out := filepath.Join(dir, "out-"+speed)
