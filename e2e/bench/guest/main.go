@@ -17,6 +17,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,6 +51,11 @@ func scaled(d time.Duration) time.Duration {
 	return d
 }
 
+// oneProcessor is for phone and client, which have one thing to do at a time: with two,
+// Go's scheduler wakes a thread for each goroutine that becomes ready, to take it from
+// the one that has just made it so, and the daemon waits for that.
+func oneProcessor() { runtime.GOMAXPROCS(1) }
+
 // measureAll makes all runs.
 func measureAll() error {
 	var (
@@ -70,6 +76,7 @@ func measureAll() error {
 	if *env != "" {
 		file.Options.Env = strings.Split(*env, ",")
 	}
+	oneProcessor()
 	if err := prepare(); err != nil {
 		return err
 	}

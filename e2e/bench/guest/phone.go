@@ -50,6 +50,7 @@ func servePhones(speed string) error {
 	if err != nil {
 		return err
 	}
+	oneProcessor()
 	server := rpc.NewServer()
 	if err := server.Register(&Phones{speed: s}); err != nil {
 		return err
