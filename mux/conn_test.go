@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -569,5 +570,27 @@ func TestDialSmall(t *testing.T) {
 		if err := c.Err(); !errors.Is(err, ErrProtocol) {
 			t.Errorf("want ErrProtocol for a byte beyond the window, got %v", err)
 		}
+	})
+}
+
+// BeforeWait's function is called before the first wait for the phone, and not again.
+func TestBeforeWait(t *testing.T) {
+	play(t, Config{}, func(b *bench) {
+		c := b.dial(1, 1024)
+		var calls atomic.Int32
+		c.BeforeWait(func() { calls.Add(1) })
+		if _, err := c.Write(make([]byte, 1024)); err != nil || calls.Load() != 0 {
+			t.Fatalf("%d calls (%v) for what goes at once, want none", calls.Load(), err)
+		}
+		go c.Write(make([]byte, 4*sendRing)) // ends with the session
+		for acked := uint32(1); acked < 2*sendRing; {
+			acked += uint32(len(b.wantSegment(1, 62078, acked, 1, flagACK)))
+			synctest.Wait()
+			if n := calls.Load(); n != 1 {
+				t.Fatalf("%d calls while the phone is waited for, want 1", n)
+			}
+			b.sendSegment(62078, 1, 1, acked, flagACK, 1024, "")
+		}
+		go b.swallow()
 	})
 }
