@@ -36,7 +36,7 @@
 // client is silent; what a client does not take at once another one copies, which
 // that one waits for. A request for a record runs beside its handler, so that the
 // answer has a time limit; one more goroutine per server hears of clients that hang
-// up. Server.Close waits for all of them.
+// up while their handlers wait for something else. Server.Close waits for all of them.
 //
 // # The end of a connection
 //
