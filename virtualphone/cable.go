@@ -92,6 +92,16 @@ func (c *Cable) BulkOut(b []byte) error {
 	return nil
 }
 
+// LoseOut is BulkOut for a transfer that the bus has lost. Those that the host had
+// sent after it are not its mistake: the phone is out of step and takes nothing until
+// the next VERSION.
+func (c *Cable) LoseOut() {
+	c.mu.Lock()
+	defer c.unlock()
+	c.link.lost = true
+	c.out = c.out[:0]
+}
+
 func (c *Cable) transferOutLocked(b []byte) {
 	ends := len(b)%c.packet != 0 || len(b) == 0
 	if len(b) > 0 && c.outCompleteLocked() {

@@ -30,6 +30,7 @@ type link struct {
 	c     *Cable
 	major int  // 0 before VERSION, then what the phone answered
 	setup bool // SETUP seen
+	lost  bool // the bus has lost a packet of the host
 
 	hostTx uint16 // tx_seq the next packet of the host must have
 	tx     uint16 // tx_seq of the next packet to the host
@@ -78,6 +79,9 @@ func (l *link) input(b []byte) {
 	// VERSION has the short header in every state: a new host does not know ours.
 	if h := parseMux(b, false); h.proto == protoVersion {
 		l.version(b, h)
+		return
+	}
+	if l.lost {
 		return
 	}
 	if l.major == 0 {
@@ -151,7 +155,7 @@ func (l *link) version(b []byte, h muxHeader) {
 	for i := range f.StalePackets {
 		l.madeUp(i)
 	}
-	l.major, l.setup = p.cfg.MuxMajor, false
+	l.major, l.setup, l.lost = p.cfg.MuxMajor, false, false
 	l.hostTx, l.tx, l.rx = 0, 0, 0xffff
 	if f.SilentVersion {
 		return

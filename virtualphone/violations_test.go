@@ -92,6 +92,16 @@ func TestViolations(t *testing.T) {
 			w.seg(1, EchoPort, 0, 0, 2, 512, "")
 			w.seg(2, EchoPort, 0, 0, 2, 512, "")
 		}, Violations{TxSeqGap: 1}},
+		{"tx gap where the bus has lost a packet", func(w *wire) {
+			w.tx++
+			w.c.LoseOut()
+			w.seg(1, EchoPort, 0, 0, 2, 512, "")
+			out(w.t, w.c, unhex(w.t, version))
+			w.tx = 0
+			w.send(2, []byte{7})
+			w.tx++
+			w.seg(1, EchoPort, 0, 0, 2, 512, "")
+		}, Violations{TxSeqGap: 1}},
 		{"first tx 0", func(w *wire) { w.tx = 0; w.seg(1, EchoPort, 0, 0, 2, 512, "") }, Violations{TxSeqGap: 1}},
 		{"offset 6", func(w *wire) {
 			b := tcpBytes(1, EchoPort, 0, 0, 2, 512, "")

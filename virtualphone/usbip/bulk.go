@@ -95,7 +95,10 @@ func (s *server) carryOutLocked(r *request, data []byte) (done bool, err error) 
 		return false, nil
 	}
 	n := 0
-	if status == statusOK {
+	switch status {
+	case statusTransfer:
+		s.cable.LoseOut()
+	case statusOK:
 		n = len(data)
 		if short {
 			n /= 2
