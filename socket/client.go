@@ -158,7 +158,7 @@ func (c *client) watchLocked() bool {
 			close(c.hup)
 		}
 	}
-	if c.raw == nil {
+	if c.raw == nil || c.gone {
 		return false
 	}
 	if err := c.srv.hangups.watch(c); err != nil {
@@ -208,13 +208,13 @@ func (c *client) goneLocked() {
 // abort ends the client at once, whatever it is doing. It does not block and
 // may be called from any goroutine.
 func (c *client) abort() {
-	below(c.conn).Close() // TLS would say goodbye, and wait
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.goneLocked()
 	if c.device != nil {
 		c.device.Close()
 	}
+	below(c.conn).Close() // TLS would say goodbye, and wait
 }
 
 // bodies lends the memory for one request's payload. Longer payloads grow out

@@ -17,6 +17,8 @@ const (
 // tells its scheduler of, which wakes its monitor; that then looks 50 times before it
 // sleeps again, a fifth of the processor time of a connect.
 type closer struct {
+	closing sync.Mutex // held while some are closed
+
 	mu      sync.Mutex // guards all below
 	timer   *time.Timer
 	waiting []io.Closer
@@ -40,8 +42,10 @@ func (k *closer) add(c io.Closer) {
 	}
 }
 
-// flush closes them now.
+// flush closes them now, and waits for those that are being closed.
 func (k *closer) flush() {
+	k.closing.Lock()
+	defer k.closing.Unlock()
 	k.mu.Lock()
 	all := k.waiting
 	k.waiting = nil

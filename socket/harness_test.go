@@ -52,6 +52,7 @@ type phone struct {
 	half   bool // CloseWrite was called
 	closed bool // Close was called
 	acked  uint32
+	full   func()        // BeforeWait's
 	done   chan struct{} // closed at a reset of either side
 	over   sync.Once
 }
@@ -156,6 +157,13 @@ func (c fakeConn) Write(b []byte) (int, error) {
 			p.change.Broadcast()
 			continue
 		}
+		if f := p.full; f != nil {
+			p.full = nil
+			p.mu.Unlock()
+			f()
+			p.mu.Lock()
+			continue
+		}
 		p.change.Wait()
 	}
 }
@@ -177,6 +185,7 @@ func (fakeConn) SetWriteDeadline(time.Time) error { return nil }
 type fastConn struct{ fakeConn }
 
 func (c fastConn) Done() <-chan struct{} { return c.p.done }
+func (c fastConn) BeforeWait(f func())   { c.p.do(func() { c.p.full = f }) }
 func (c fastConn) Abort()                { c.Close() }
 func (c fastConn) Acked() uint32 {
 	c.p.mu.Lock()

@@ -13,7 +13,8 @@ import (
 // unixConn is a client's Unix socket. It makes the calls that never wait in the kernel
 // past Go's scheduler: a call that the scheduler is told of wakes its monitor, a thread
 // that looks every 20 µs until all goroutines wait again.
-// One goroutine at a time may read, and one write.
+// One goroutine at a time may read, and one write; what the socket takes at once is
+// written whatever the deadline.
 type unixConn struct {
 	file  *os.File // what Go's poller knows of it; never its Fd, which would end that
 	raw   syscall.RawConn
@@ -88,7 +89,10 @@ func (c *unixConn) tryWrite(b []byte) int {
 // cannot be compared with; the one other error that it gives is a deadline's.
 func closedError(err error) error {
 	var number syscall.Errno
-	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &number) {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return os.ErrDeadlineExceeded // a net.Error
+	case err == nil, errors.As(err, &number):
 		return err
 	}
 	return net.ErrClosed
