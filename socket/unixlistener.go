@@ -67,11 +67,11 @@ func (l *unixListener) Accept() (net.Conn, error) {
 	var fd uintptr
 	var errno syscall.Errno
 	err := l.raw.Read(func(listening uintptr) bool {
-		call := syscall.RawSyscall6
 		if l.shared && !nonblocking(listening) {
-			call = syscall.Syscall6
+			fd, _, errno = syscall.Syscall6(syscall.SYS_ACCEPT4, listening, 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+		} else {
+			fd, _, errno = syscall.RawSyscall6(syscall.SYS_ACCEPT4, listening, 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 		}
-		fd, _, errno = call(syscall.SYS_ACCEPT4, listening, 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 		return errno != syscall.EAGAIN
 	})
 	switch {
