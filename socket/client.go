@@ -47,7 +47,7 @@ type client struct {
 	identity identity
 	header   [headerSize]byte
 
-	peerClosed bool // its other end of the socket is closed, for certain
+	peerClosed bool // its socket is over in both directions: nobody sees its close
 	shut       bool // its socket is closed, or will be
 
 	target target // in connecting and connected

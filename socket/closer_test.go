@@ -35,12 +35,19 @@ func TestCloser(t *testing.T) {
 		}
 		want("not enough of them", 2)
 		k.add(&n)
-		want("enough of them", 2+closeBatch)
+		want("enough of them", 2+closeStep)
+		time.Sleep(closePause)
+		want("after a pause", 2+2*closeStep)
+		k.flush()
+		want("flushed", 2+closeBatch)
+		for range 2 * closeBatch {
+			k.add(&n)
+		}
+		want("too many for steps", 2+3*closeBatch)
 		k.add(&n)
 		k.flush()
-		want("flushed", 3+closeBatch)
 		time.Sleep(2 * closeDelay)
-		want("in the end", 3+closeBatch)
+		want("in the end", 3+3*closeBatch)
 	})
 }
 
