@@ -353,10 +353,11 @@ func (r *run) times() int { return (enough + r.file.Options.Rounds - 1) / r.file
 
 // pairs takes, in turn, the speed of eight sessions with and without something
 // stuck beside them, and notes by how many percent it was slower with it. stick
-// returns what ends it.
+// returns what ends it. A speed is that of a second at least: over a third of one, two
+// without anything stuck differ by a tenth.
 func (r *run) pairs(stick func() (free func() error, err error)) error {
 	once := func() (float64, error) {
-		t, err := open(echo, same(r.d.ids[0], 8), r.bytes()/2/8)
+		t, err := open(echo, same(r.d.ids[0], 8), 2*r.bytes()/8)
 		if err != nil {
 			return 0, err
 		}
