@@ -570,6 +570,9 @@ func inode(b *box) uint64 {
 // becomes looks at every thread of a daemon that has given root up.
 func becomes(b *box) {
 	p := b.serves([]string{"-f", "-U", account})
+	if p == nil {
+		return
+	}
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", p.cmd.Process.Pid))
 	b.must(err)
 	fields := []string{"Uid", "Gid", "Groups", "CapPrm", "CapEff"}
