@@ -247,7 +247,7 @@ func appendTo(path, text string) error {
 	if err != nil {
 		return err
 	}
-	longer := "/mnt" + strings.ReplaceAll(path, "/", "-")
+	longer := "/mnt/" + filepath.Base(path) // in this box alone
 	if err := os.WriteFile(longer, append(old, text...), 0o644); err != nil {
 		return err
 	}
