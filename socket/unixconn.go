@@ -12,7 +12,7 @@ import (
 
 // unixConn is a client's Unix socket. It makes the calls that never wait in the kernel
 // past Go's scheduler: a call that the scheduler is told of wakes its monitor, a thread
-// that looks every 20 µs until all goroutines wait again.
+// that looks every 20 µs until it finds all goroutines waiting.
 // One goroutine at a time may read, and one write; what the socket takes at once is
 // written whatever the deadline.
 type unixConn struct {

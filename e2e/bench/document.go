@@ -23,7 +23,8 @@ failed request, or a violation of the protocol that the phone counted gives no f
 the phone and back, counted once. Daemons ran without pairing (-p) and with their normal log. On super speed the bus has packets of
 1,024 bytes; the virtual controller is no faster for it. A client that floods moves bytes as the eight others do, connects and
 leaves without pause, and asks for the devices without pause; a fair share is one ninth, by the bytes moved while all were at it.
-Of many phones each moved 32 MiB; its distance from the mean is that of what it moved while all were at it.
+Of many phones each moved 32 MiB; its distance from the mean is that of what it moved while all were at it. Phone and client are two
+processes of Go's, with one of its processors each.
 
 The limit is how fast the transfers through our daemon would have been if it had taken no processor time: what phone, client and
 the rest of the kernel used, spread over all processors. The null daemon is the project's USB pipe and the client's socket, with a

@@ -7,7 +7,7 @@ type Faults struct {
 	StallIn  int // endpoint halts until the host clears it
 	StallOut int
 	ErrorIn  int // transfer error on the bus
-	ErrorOut int
+	ErrorOut int // the phone takes nothing then until the next VERSION
 	BabbleIn int // more data than asked for
 	ShortOut int // only half of the data is taken, which the phone never sees whole
 	NakIn    bool
