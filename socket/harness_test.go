@@ -387,6 +387,41 @@ func openFiles(t testing.TB) int {
 	return len(names)
 }
 
+// lowLimit leaves the process so many descriptors, until the end of the test or the call
+// of enough; there may be holes below the limit, which are filled.
+func lowLimit(t *testing.T, free int) (enough func()) {
+	t.Helper()
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	var fill []*os.File
+	low := old
+	low.Cur = uint64(openFiles(t)-1) + 10 // the listing itself had one
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		f, err := os.Open("/dev/null")
+		if err != nil {
+			break
+		}
+		fill = append(fill, f)
+	}
+	for range free {
+		fill[len(fill)-1].Close()
+		fill = fill[:len(fill)-1]
+	}
+	enough = func() {
+		for _, f := range fill {
+			f.Close()
+		}
+		_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old)
+	}
+	t.Cleanup(enough)
+	return enough
+}
+
 func newRig(t testing.TB, configs ...func(*Config)) *rig {
 	t.Helper()
 	return newGatedRig(t, nil, configs...)

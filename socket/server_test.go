@@ -240,24 +240,7 @@ func TestNoDescriptors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var old syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
-		t.Fatal(err)
-	}
-	low := old
-	low.Cur = uint64(openFiles(t)) - 1 // the listing itself had one
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low); err != nil {
-		t.Fatal(err)
-	}
-	defer syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old)
-	var fill []*os.File
-	for { // holes below the limit
-		f, err := os.Open("/dev/null")
-		if err != nil {
-			break
-		}
-		fill = append(fill, f)
-	}
+	enough := lowLimit(t, 0)
 	err = syscall.Connect(waiting, &syscall.SockaddrUnix{Name: r.path})
 	if err != nil {
 		t.Fatal(err)
@@ -268,12 +251,7 @@ func TestNoDescriptors(t *testing.T) {
 		}
 		h.sync() // others are served meanwhile
 	}
-	for _, f := range fill {
-		f.Close()
-	}
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
-		t.Fatal(err)
-	}
+	enough()
 	f := os.NewFile(uintptr(waiting), "waiting")
 	conn, err := net.FileConn(f)
 	f.Close()

@@ -11,48 +11,21 @@ import (
 	"time"
 )
 
-// lowLimit leaves the process so many descriptors until the end of the test, or enough.
-func lowLimit(t *testing.T, free int) (enough func()) {
+// ownSocket opens a socket of the test's own.
+func ownSocket(t *testing.T) (l net.Listener, path string) {
 	t.Helper()
-	var old syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
-		t.Fatal(err)
-	}
-	var fill []*os.File
-	low := old
-	low.Cur = uint64(openFiles(t)) + 10
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low); err != nil {
-		t.Fatal(err)
-	}
-	for {
-		f, err := os.Open("/dev/null")
-		if err != nil {
-			break
-		}
-		fill = append(fill, f)
-	}
-	for range free {
-		fill[len(fill)-1].Close()
-		fill = fill[:len(fill)-1]
-	}
-	enough = func() {
-		for _, f := range fill {
-			f.Close()
-		}
-		_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old)
-	}
-	t.Cleanup(enough)
-	return enough
-}
-
-// net/http, which serves the control socket, goes on after errors of this type only.
-func TestAcceptWithoutDescriptors(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
+	path = filepath.Join(t.TempDir(), "s")
 	l, err := Listen(path, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	t.Cleanup(func() { l.Close() })
+	return l, path
+}
+
+// net/http, which serves the control socket, goes on after errors of this type only.
+func TestAcceptWithoutDescriptors(t *testing.T) {
+	l, path := ownSocket(t)
 	client, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -153,12 +126,7 @@ func TestCloseBesideSlowClient(t *testing.T) {
 
 // Timeouts are what package net makes of them.
 func TestUnixConnTimeouts(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
-	l, err := Listen(path, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	l, path := ownSocket(t)
 	client, err := net.Dial("unix", path)
 	if err != nil {
 		t.Fatal(err)
