@@ -111,7 +111,7 @@ func (c *check) blame(ctx context.Context, err error) error {
 	}); werr != nil {
 		return werr
 	}
-	if gone && !errors.Is(err, errGone) {
+	if gone && c.alive() == nil && !errors.Is(err, errGone) {
 		return fmt.Errorf("%w (%w)", errGone, err)
 	}
 	return err
@@ -224,10 +224,13 @@ func (c *check) start(ctx context.Context, policy trust.Policy, env ...string) e
 // alive reports an end of the daemon that nobody has asked for.
 func (c *check) alive() error {
 	if c.daemon != nil {
-		select {
-		case <-c.daemon.exited:
-		default:
-			return nil
+		for _, e := range slices.Backward(c.journal.all()) {
+			switch e.fact.(type) {
+			case started:
+				return nil
+			case ended:
+				return errDaemon
+			}
 		}
 	}
 	return errDaemon
@@ -433,10 +436,11 @@ func (c *check) until(ctx context.Context, limit time.Duration, ready func(line 
 		if ok, err := ready(line); ok || err != nil {
 			return ok, err
 		}
-		if err := c.alive(); err != nil {
+		_, here := c.present()
+		if err := c.alive(); err != nil { // asked second: phones go with the daemon
 			return false, err
 		}
-		if _, here := c.present(); !here {
+		if !here {
 			return false, errGone
 		}
 		return false, nil
